@@ -1,0 +1,84 @@
+"""What Airflow reads of this provider at start-up. Imports nothing but the standard library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_seedance import __version__
+
+_PACKAGE = "airflow_provider_seedance"
+_INTEGRATION = "Seedance"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, after Airflow's ``provider_info.schema.json``."""
+    return {
+        "package-name": "airflow-provider-seedance",
+        "name": "Seedance",
+        "description": "Seedance 2.0 video generation through the Starrise AI API.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://doc.starrise.tech/en/guides/model-api/bytedance/seedance-2-0",
+                "tags": ["ai"],
+            }
+        ],
+        "hooks": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.hooks.seedance"]}],
+        "operators": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.operators.video"]}],
+        "sensors": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.sensors.generation"]}],
+        "triggers": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.triggers.generation"]}],
+        "transfers": [
+            {
+                "source-integration-name": _INTEGRATION,
+                "target-integration-name": "Object Storage",
+                "python-module": f"{_PACKAGE}.transfers.seedance_to_object_storage",
+            }
+        ],
+        "connection-types": [
+            {
+                "connection-type": "seedance",
+                "hook-class-name": f"{_PACKAGE}.hooks.seedance.SeedanceHook",
+                "hook-name": "Seedance (Starrise AI)",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["login"],
+                    "relabeling": {"password": "API Key", "host": "Base URL", "schema": "URL scheme"},
+                    "placeholders": {
+                        "host": "https://ai.alad.com",
+                        "password": "sk-...",
+                        "schema": "https, where the base URL does not say it",
+                        "port": "where the base URL does not say it",
+                    },
+                },
+                "conn-fields": {
+                    "model": {
+                        "label": "Default model",
+                        "schema": {"type": ["string", "null"]},
+                        "description": "Used where an operator names no model. Default: seedance-2.0.",
+                    },
+                    "timeout": {
+                        "label": "Timeout",
+                        "schema": {"type": ["string", "null"]},
+                        "description": "Seconds for an ordinary call. Default: 60.",
+                    },
+                    "submit_timeout": {
+                        "label": "Submit timeout",
+                        "schema": {"type": ["string", "null"]},
+                        "description": "Seconds for the paid call that creates a generation, which the "
+                        "gateway can hold for minutes. Default: 300.",
+                    },
+                    "verify": {
+                        "label": "Verify TLS",
+                        "schema": {"type": ["string", "null"]},
+                        "description": "true, false, or the path of a CA bundle. Default: true.",
+                    },
+                    "proxy": {
+                        "label": "Proxy",
+                        "schema": {"type": ["string", "null"]},
+                        "description": "Address of an HTTP proxy, such as http://proxy.internal:3128. "
+                        "Default: what HTTPS_PROXY and its kin say.",
+                    },
+                },
+            }
+        ],
+    }
