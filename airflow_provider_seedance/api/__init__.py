@@ -1,0 +1,1 @@
+"""The wire protocol, as pure functions on plain data: no Airflow, no HTTP client, no clock."""

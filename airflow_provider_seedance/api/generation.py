@@ -1,0 +1,334 @@
+"""
+What the service says of one generation, read tolerantly.
+
+The query's answer has several shapes and holes (contract 2 and 8.6-8.10): an envelope or none, numbers as strings,
+``fail_reason`` that is a link on success, an inner upstream object that may be missing or disagree. All of them end in
+one :class:`Generation`; nothing but a :class:`~airflow_provider_seedance.exceptions.SeedanceError` is ever raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from airflow_provider_seedance.api.errors import ErrorDetail, Reason, error_from, read_error, reason_of
+from airflow_provider_seedance.api.links import DEFAULT_LINK_LIFE, link_expiry
+from airflow_provider_seedance.api.parse import (
+    as_bool,
+    as_epoch,
+    as_http_url,
+    as_id,
+    as_int,
+    as_mapping,
+    as_number,
+    as_text,
+)
+from airflow_provider_seedance.api.redact import redact
+from airflow_provider_seedance.exceptions import (
+    SeedanceError,
+    SeedanceGenerationFailedError,
+    SeedanceInputModerationError,
+    SeedanceModerationError,
+    SeedanceRequestError,
+    SeedanceServiceError,
+)
+
+State = Literal["running", "succeeded", "failed"]
+
+_SUCCESS = frozenset({"SUCCESS", "SUCCEEDED", "COMPLETED", "COMPLETE", "DONE"})
+_FAILURE = frozenset({"FAILURE", "FAILED", "ERROR", "CANCELLED", "CANCELED", "EXPIRED", "REJECTED"})
+_CANCELLED = frozenset({"CANCELLED", "CANCELED"})
+_MODERATION = frozenset({"input_moderation", "output_moderation", "real_person", "copyright"})
+#: Words that mean "still running" and are documented or known; any other is taken so too, and warned about.
+_RUNNING = frozenset(
+    {"", "NOT_START", "SUBMITTED", "QUEUED", "IN_PROGRESS", "UNKNOWN", "PENDING", "PROCESSING", "RUNNING"}
+)
+#: Members of the upstream answer that go into ``metadata``: what is wanted, since the rest can hold the prompt.
+_METADATA = ("framespersecond", "generate_audio", "draft", "service_tier", "frames", "super_resolution")
+_REFUNDED = "The platform refunds a failed generation."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """
+    One generation, as the service describes it.
+
+    Times are Unix seconds; what the service did not say is None.
+
+    :param generation_id: The id it was asked by, else the one in the answer.
+    :param state: ``running``, ``succeeded`` or ``failed``: the outcome the service's words amount to.
+    :param status: The service's own word, upper case.
+    :param inner_status: The upstream's own word, lower case, where the answer carries the upstream's.
+    :param progress: Percent, 0 to 100. A failed generation shows 100 as well.
+    :param video_url: Signed download link: only once it succeeded.
+    :param failure: What went wrong, unredacted, once it failed.
+    """
+
+    generation_id: str | None = None
+    state: State = "running"
+    status: str = ""
+    inner_status: str = ""
+    progress: int | None = None
+    video_url: str | None = field(default=None, repr=False)
+    last_frame_url: str | None = field(default=None, repr=False)
+    original_video_url: str | None = field(default=None, repr=False)
+    model: str | None = None
+    resolution: str | None = None
+    ratio: str | None = None
+    duration: float | None = None
+    seed: int | None = None
+    total_tokens: int | None = None
+    submitted_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    request_id: str | None = None
+    failure: ErrorDetail | None = field(default=None, repr=False)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_response(cls, body: object, *, generation_id: str | None = None) -> Generation:
+        """
+        Read a query's answer, or that of a create call.
+
+        :param body: The parsed JSON.
+        :param generation_id: The id that was asked for; it wins over the one in the answer.
+        :raises SeedanceError: The typed exception where the answer is an error, or tells nothing of a generation.
+        """
+        task = _unwrap(body)
+        if task is None:
+            if read_error(body) is not None:
+                raise error_from(200, body)
+            raise SeedanceServiceError("The service's answer does not describe a generation.")
+        return _read(task, generation_id)
+
+    @property
+    def is_known_status(self) -> bool:
+        """Whether the service's word is one of those known; an unknown one counts as running."""
+        return self.status in _SUCCESS | _FAILURE | _RUNNING
+
+    @property
+    def inner_failed(self) -> bool:
+        """Whether the upstream has given up, whatever the gateway still says (contract 2.2)."""
+        return self.inner_status.upper() in _FAILURE
+
+    @property
+    def failure_reason(self) -> Reason:
+        """Why it failed, in one word."""
+        detail = self.failure or ErrorDetail()
+        reason = reason_of(detail)
+        if reason == "input_moderation" and not _blames_input(detail):
+            return "output_moderation"  # it struck after the generation had begun
+        if reason == "other":
+            words = {self.status, self.inner_status.upper()}
+            return "expired" if "EXPIRED" in words else "cancelled" if words & _CANCELLED else "other"
+        return reason
+
+    @property
+    def video_url_expires_at(self) -> float | None:
+        """When the link ends: by its own signature, else 12 hours after the finish."""
+        if self.video_url is None:
+            return None
+        return link_expiry(self.video_url) or (self.finished_at + DEFAULT_LINK_LIFE if self.finished_at else None)
+
+    def to_result(self, *, expected_tokens: int | None = None) -> dict[str, Any]:
+        """
+        Return what operator and sensor hand downstream: JSON-ready, times in ISO 8601 (UTC).
+
+        The keys are those of the operator's documentation, present whether the service named a value or not.
+
+        :param expected_tokens: What was reckoned before the submission, where it is known.
+        """
+        return {
+            "generation_id": self.generation_id,
+            "video_url": self.video_url,
+            "video_url_expires_at": iso(self.video_url_expires_at),
+            "last_frame_url": self.last_frame_url,
+            "model": self.model,
+            "resolution": self.resolution,
+            "ratio": self.ratio,
+            "duration": self.duration,
+            "seed": self.seed,
+            "total_tokens": self.total_tokens,
+            "expected_tokens": expected_tokens,
+            "submitted_at": iso(self.submitted_at),
+            "finished_at": iso(self.finished_at),
+            "request_id": self.request_id,
+            "metadata": dict(self.metadata),
+        }
+
+    def to_error(self, *, secrets: Iterable[str] = ()) -> SeedanceError:
+        """
+        Build the typed exception for a failed generation.
+
+        :param secrets: What must not appear in the message, such as the prompt.
+        """
+        detail = self.failure or ErrorDetail()
+        said = redact(detail.message, secrets=secrets)
+        quoted = ": ".join(filter(None, (detail.code, said))) or "the service gave no reason"
+        what = f"Generation {self.generation_id} failed ({quoted})."
+        reason = self.failure_reason
+        error: SeedanceError
+        if reason in _MODERATION and _blames_input(detail):
+            error = SeedanceInputModerationError(
+                f"{what} Content moderation refused the prompt or a reference: change it. {_REFUNDED}"
+            )
+        elif reason in _MODERATION:
+            error = SeedanceModerationError(
+                f"{what} Content moderation refused the finished video. {_REFUNDED} "
+                "Another try or another prompt or reference may pass.",
+                stage="output",
+            )
+        else:
+            error = SeedanceGenerationFailedError(
+                f"{what} {_REFUNDED} Another try submits it anew.",
+                generation_id=self.generation_id,
+                reason=reason,
+            )
+        error.code, error.request_id = detail.code, self.request_id or detail.request_id
+        return error
+
+
+def _blames_input(detail: ErrorDetail) -> bool:
+    return (detail.code or detail.message).startswith("Input")
+
+
+def iso(epoch: float | None) -> str | None:
+    """Return Unix seconds as ISO 8601 in UTC, to the second."""
+    return None if epoch is None else datetime.fromtimestamp(epoch, tz=UTC).isoformat(timespec="seconds")
+
+
+def check_generation_id(value: object, *, parameter: str = "generation") -> str:
+    """
+    Return the id in a value that a Dag author gave: an id, or a result dictionary.
+
+    :param value: What was given.
+    :param parameter: The operator's parameter, for the message.
+    :raises SeedanceRequestError: where there is none, or it could not be one.
+    """
+    given = value.get("generation_id") if isinstance(value, Mapping) else value
+    generation_id = as_id(given)
+    if generation_id is None:
+        raise SeedanceRequestError(
+            f"{parameter!r} holds no generation id: give an id such as 'asyntask_...', or the result of "
+            f"SeedanceGenerateVideoOperator. Got {type(value).__name__}"
+            f"{' without a usable generation_id' if isinstance(value, Mapping) else ''}.",
+            field=parameter,
+        )
+    return generation_id
+
+
+def _unwrap(body: object) -> Mapping[str, Any] | None:
+    """Find the task in its envelope (contract 8.6)."""
+    outer = as_mapping(body)
+    data = as_mapping(outer.get("data"))
+    for task in (data, outer):
+        if as_text(task.get("task_id")) or (isinstance(task.get("status"), str) and "error" not in task):
+            return task
+    if isinstance(outer.get("status"), str) and as_text(outer.get("id")):
+        return outer  # OpenAI style: an error member beside a status is the failure's text
+    return None
+
+
+def _read(task: Mapping[str, Any], generation_id: str | None) -> Generation:
+    inner = as_mapping(task.get("data"))
+    content = as_mapping(inner.get("content"))
+    usage = as_mapping(inner.get("usage"))
+    status = (as_text(task.get("status")) or "").upper()
+    inner_status = (as_text(inner.get("status")) or "").lower()
+    state = _state(status, inner_status, content)
+    return Generation(
+        generation_id=generation_id or as_id(task.get("task_id")) or as_id(task.get("id")),
+        state=state,
+        status=status,
+        inner_status=inner_status,
+        progress=_progress(task.get("progress")),
+        video_url=_video_url(task, content) if state == "succeeded" else None,
+        last_frame_url=as_http_url(content.get("last_frame_url")),
+        original_video_url=as_http_url(task.get("original_result_url")),
+        model=as_text(inner.get("model")) or as_text(task.get("model")),
+        resolution=as_text(inner.get("super_resolution")) or as_text(inner.get("resolution")),
+        ratio=as_text(inner.get("ratio")),
+        duration=_whole(as_number(inner.get("duration"))),
+        seed=as_int(inner.get("seed")),
+        total_tokens=as_int(usage.get("total_tokens")),
+        submitted_at=as_epoch(task.get("submit_time")) or as_epoch(task.get("created_at")),
+        started_at=as_epoch(task.get("start_time")),
+        finished_at=as_epoch(task.get("finish_time")) or as_epoch(task.get("completed_at")),
+        request_id=as_id(task.get("request_id")),
+        failure=_failure(task, inner) if state == "failed" or inner_status.upper() in _FAILURE else None,
+        metadata=_metadata(task, inner, usage),
+    )
+
+
+def _state(status: str, inner_status: str, content: Mapping[str, Any]) -> State:
+    if status in _SUCCESS:
+        return "succeeded"
+    if status in _FAILURE:
+        return "failed"
+    if inner_status.upper() in _SUCCESS and as_http_url(content.get("video_url")):
+        return "succeeded"  # the gateway lags behind its upstream, and the link is there (contract 8.7)
+    return "running"
+
+
+def _video_url(task: Mapping[str, Any], content: Mapping[str, Any]) -> str | None:
+    """The first link, in the order of contract 8.8; ``fail_reason`` holds a copy of it for old clients."""
+    candidates = (
+        task.get("result_url"),
+        content.get("video_url"),
+        task.get("video_url"),
+        task.get("url"),
+        as_mapping(task.get("metadata")).get("url"),
+        task.get("fail_reason"),
+    )
+    return next(filter(None, map(as_http_url, candidates)), None)
+
+
+def _progress(value: object) -> int | None:
+    text = value.strip().rstrip("%") if isinstance(value, str) else value
+    number = as_number(text)
+    if number is None:
+        return None
+    if 0 < number < 1:  # a fraction, unless it was written with a percent sign
+        number *= 1 if isinstance(value, str) and "%" in value else 100
+    return int(min(max(number, 0), 100))
+
+
+def _whole(number: float | None) -> float | None:
+    return int(number) if number is not None and number == int(number) else number
+
+
+def _failure(task: Mapping[str, Any], inner: Mapping[str, Any]) -> ErrorDetail:
+    """The reason, in the order of contract 8.10. The code may stand in one place and the text in another."""
+    details = [
+        detail
+        for source in (inner.get("error"), task.get("fail_reason"), task.get("error"))
+        if (detail := read_error(_as_error(source))) is not None
+    ]
+    code = next((d.code for d in details if d.code), None)
+    message = next((d.message for d in details if d.message), "")
+    return ErrorDetail(code=code, message=message)
+
+
+def _as_error(source: object) -> object:
+    return {"error": source} if isinstance(source, Mapping | str) and source else None
+
+
+def _metadata(task: Mapping[str, Any], inner: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "action": as_text(task.get("action")),
+        "upstream_id": as_id(inner.get("id")),
+        "original_video_url": as_http_url(task.get("original_result_url")),
+        "started_at": iso(as_epoch(task.get("start_time"))),
+        "completion_tokens": as_int(usage.get("completion_tokens")),
+        "super_resolution_tokens": as_int(usage.get("super_resolution_tokens")),
+        "web_searches": as_int(as_mapping(usage.get("tool_usage")).get("web_search")),
+    }
+    for name in _METADATA:
+        value = inner.get(name)
+        number = as_number(value)
+        found[name] = (
+            as_bool(value) if isinstance(value, bool) else _whole(number) if number is not None else as_text(value)
+        )
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,78 @@
+"""Reading single values out of JSON that may hold anything (contract 8.6: strings for numbers, nulls, missing)."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+#: What an id may look like: opaque, and safe in a URL path (contract 7, line 5).
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,255}")
+#: A JSON text inside a string longer than this is not looked into.
+_MAX_NESTED = 100_000
+
+
+def as_text(value: object) -> str | None:
+    """Return a non-empty stripped string, or None."""
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def as_number(value: object) -> float | None:
+    """Return a finite number given as one or as a string, or None. A boolean is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def as_int(value: object) -> int | None:
+    """Return a number's whole part, or None."""
+    number = as_number(value)
+    return None if number is None else int(number)
+
+
+def as_bool(value: object) -> bool | None:
+    """Return a boolean, or None for anything else."""
+    return value if isinstance(value, bool) else None
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """Return a JSON object, or an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def as_epoch(value: object) -> float | None:
+    """Return Unix seconds, also from milliseconds; None for zero and for times that no calendar holds."""
+    number = as_number(value)
+    if number is None:
+        return None
+    if number > 1e11:
+        number /= 1000
+    return number if 0 < number < 1e11 else None
+
+
+def as_http_url(value: object) -> str | None:
+    """Return an http(s) link, or None."""
+    text = as_text(value)
+    return text if text and text.lower().startswith(("https://", "http://")) else None
+
+
+def as_id(value: object) -> str | None:
+    """Return an id that is safe in a URL path, or None."""
+    text = as_text(value)
+    return text if text and _ID.fullmatch(text) and set(text) != {"."} else None
+
+
+def nested_json(text: str) -> object:
+    """Return what a string holds when it is itself JSON (contract 3.1, E3), else the string."""
+    if text.lstrip().startswith("{") and len(text) <= _MAX_NESTED:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            pass
+    return text

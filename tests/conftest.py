@@ -1,0 +1,42 @@
+"""What all tests share: an Airflow of their own, made before Airflow is imported."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Airflow reads its configuration when it is imported, so this cannot wait for a fixture.
+_HOME = tempfile.TemporaryDirectory(prefix="seedance-airflow-")
+os.environ.update(
+    {
+        "AIRFLOW_HOME": _HOME.name,
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parent.parent / "example_dags"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME.name}/airflow.db",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "SCARF_NO_ANALYTICS": "true",
+    }
+)
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    """A migrated metadata database, which ``dag.test()`` needs."""
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+@pytest.fixture
+def quick_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Let a trigger look at once.
+
+    The five seconds it otherwise waits keep a real scheduler from failing a deferral that is over too soon; in a test
+    without a scheduler they only cost time.
+    """
+    monkeypatch.setattr("airflow_provider_seedance.api.polling.FIRST_POLL_DELAY", 0.05)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_seedance.api.redact import MAX_QUOTED, redact, without_secrets
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("see https://bucket.example/v.mp4?X-Tos-Signature=abc123&X-Tos-Date=1 now", "abc123"),
+        ("https://user:hunter22@proxy.example/x", "hunter22"),
+        ("image data:image/png;base64,iVBORw0KGgoAAAANSUhEUg== is bad", "iVBORw0KGgo"),
+        ("Authorization: Bearer abcdefghijklmnop.q-r", "abcdefghijklmnop"),
+        ("key sk-1234567890abcdefgh was refused", "1234567890abcdefgh"),
+        ("cut link v.mp4&X-Amz-Signature=feedbeef&x=1", "feedbeef"),
+        ("payload " + "QUJD" * 80, "QUJDQUJD"),
+    ],
+)
+def test_secret_forms_are_taken_out(text: str, secret: str) -> None:
+    assert secret not in redact(text)
+
+
+def test_given_secrets_are_taken_out_wherever_they_stand() -> None:
+    assert redact("the prompt 'a cat in a hat' is bad", secrets=["a cat in a hat"]) == "the prompt '[redacted]' is bad"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://bucket.example/v.mp4",
+        "s3://aws_default@bucket/videos/a.mp4",
+        "asset://asset-20260427160000-abcde",
+        "task-asyntask_h81efT0qwtLnzyt6VENmCZ6VXSfNxE2E failed",
+    ],
+)
+def test_harmless_text_stays_as_it_is(text: str) -> None:
+    assert without_secrets(text) == text
+
+
+def test_long_text_is_cut() -> None:
+    assert len(redact("word " * 1000)) <= MAX_QUOTED + 3
