@@ -1,0 +1,32 @@
+"""The ``seedance_emulator`` fixture, for tests of users' own Dags.
+
+pytest loads this module in every run where the provider is installed, so it imports nothing but pytest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from airflow_provider_seedance.emulator import Emulator
+
+#: 90 s of generation in 0.3 s: long enough for a Dag's task to see it running
+_SPEED = 300.0
+
+
+@pytest.fixture
+def seedance_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """A running Seedance emulator that the connection ``seedance_default`` points to.
+
+    Generations finish in 0.3 s. Other settings are given by indirect parametrization::
+
+        @pytest.mark.parametrize("seedance_emulator", [{"speed": 1}], indirect=True)
+    """
+    from airflow_provider_seedance.emulator import Emulator
+
+    with Emulator(**{"speed": _SPEED, **getattr(request, "param", {})}) as emulator:
+        monkeypatch.setenv("AIRFLOW_CONN_SEEDANCE_DEFAULT", emulator.connection_json())
+        yield emulator

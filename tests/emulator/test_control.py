@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from airflow_provider_seedance.emulator import Emulator, EmulatorControl
+
+BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}]}
+
+
+def test_stats_count_every_request_and_generation_under_concurrency(emulator, client):
+    with ThreadPoolExecutor(8) as pool:
+        ids = list(pool.map(lambda _: client.generate(), range(40)))
+        list(pool.map(client.task, ids))
+    stats = emulator.stats()
+    assert len(set(ids)) == 40
+    assert (stats["posts"], stats["created"], stats["billed"], stats["queries"]) == (40, 40, 40, 40)
+    assert stats["billed_tokens"] == 40 * 108_900
+
+
+def test_refused_posts_are_counted_as_posts_and_not_as_generations(emulator, client):
+    client.create({"model": "seedance-2.0"})
+    client.create(data=b"{")
+    assert (emulator.stats()["posts"], emulator.stats()["created"]) == (2, 0)
+
+
+def test_generations_tell_the_body_as_it_came(emulator, client):
+    body = BODY | {"duration": 7, "some_future_field": {"x": [1]}}
+    generation_id = client.create(body).json()["id"]
+    [generation] = emulator.generations()
+    assert generation["id"] == generation_id
+    assert generation["request"] == body
+    assert generation["status"] == "SUCCESS"
+
+
+def test_finish_ends_running_generations(slow_client):
+    generation_id = slow_client.generate()
+    assert slow_client.task(generation_id)["status"] == "NOT_START"
+    slow_client.emulator.finish()
+    assert slow_client.task(generation_id)["status"] == "SUCCESS"
+
+
+def test_reset_forgets_generations_faults_and_counters(emulator, client):
+    generation_id = client.generate()
+    emulator.fault(route="query", status=500)
+    emulator.reset()
+    assert client.query(generation_id).status_code == 400
+    assert emulator.stats()["created"] == 0
+
+
+def test_rotated_key_replaces_the_old_one(emulator, client):
+    emulator.set_api_keys("sk-new")
+    assert client.create(BODY).status_code == 401
+    assert client.create(BODY, headers={"Authorization": "Bearer sk-new"}).status_code == 200
+
+
+def test_control_of_an_emulator_elsewhere_needs_its_url_only(emulator, client):
+    client.generate()
+    assert EmulatorControl(emulator.url).stats()["created"] == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"route": "create"},
+        {"route": "nowhere", "status": 500},
+        {"route": "create", "status": 500, "hang": 1},
+        {"route": "create", "stuck": True},
+        {"route": "generation", "status": 500},
+        {"route": "create", "drop": "sometimes"},
+        {"route": "create", "drop": "before_body", "accept": True},
+        {"route": "create", "status": 500, "unknown_field": 1},
+        {"status": 500},
+        {"route": "generation", "stuck": True, "generation_id": "asyntask_none"},
+        {"route": "create", "status": 500, "count": -1},
+        {"route": "create", "status": 42},
+        {"route": "create", "hang": "long"},
+        {"route": "generation", "fail": True},
+    ],
+)
+def test_contradictory_fault_is_refused(emulator, fields):
+    with pytest.raises(ValueError):
+        emulator.fault(**fields)
+
+
+def test_connection_forms_name_host_and_key(emulator):
+    assert json.loads(emulator.connection_json()) == {
+        "conn_type": "seedance",
+        "host": emulator.url,
+        "password": "sk-emulator",
+    }
+    port = emulator.url.rpartition(":")[2]
+    assert emulator.connection_uri() == f"seedance://:sk-emulator@127.0.0.1:{port}/http"
+
+
+def test_taken_port_is_an_oserror(emulator):
+    with pytest.raises(OSError):
+        Emulator(port=int(emulator.url.rpartition(":")[2])).start()
+
+
+def test_port_that_cannot_be_is_told_instead_of_waited_for():
+    with pytest.raises(OverflowError):
+        Emulator(port=70_000).start()
+
+
+def test_stop_frees_the_port_although_requests_hang():
+    emulator = Emulator().start()
+    emulator.fault(route="models", hang=3600)
+    host, port = emulator.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as waiting:
+        waiting.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-emulator\r\n\r\n")
+        while emulator.stats()["models"] == 0:
+            pass
+        emulator.stop()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(emulator.url, timeout=5)
+    with Emulator(port=int(port)) as again:
+        assert again.stats()["posts"] == 0
+
+
+def test_stop_without_start_and_twice_does_nothing():
+    emulator = Emulator()
+    emulator.stop()
+    emulator.start()
+    emulator.stop()
+    emulator.stop()
