@@ -1,0 +1,101 @@
+"""What makes two requests the same: their canonical JSON, without what changes from one rendering to the next."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_LINK = re.compile(r"https?://", re.IGNORECASE)
+_DATA_URI = re.compile(r"data:", re.IGNORECASE)
+
+
+def _names(prefix: str, names: str) -> frozenset[str]:
+    return frozenset(prefix + name for name in names.split())
+
+
+_V4 = "algorithm credential date expires signedheaders signature security-token"
+
+#: Signing schemes of links: the parameter that gives the scheme away, and all that it adds, in lower case. They go only
+#: together with their signature: a lone ``expires`` or ``sv`` may well say which file is meant, and so does what no
+#: scheme signs with, such as ``versionId`` or ``x-oss-process``.
+_SCHEMES: Mapping[str, frozenset[str]] = {
+    "x-amz-signature": _names("x-amz-", f"{_V4} content-sha256"),
+    "x-tos-signature": _names("x-tos-", f"{_V4} policy"),
+    "x-goog-signature": _names("x-goog-", _V4),
+    "x-oss-signature": _names("x-oss-", f"{_V4} signature-version additional-headers"),
+    # S3 version 2, Google version 2, OSS version 1, OBS, CloudFront
+    "signature": _names(
+        "",
+        "signature expires awsaccesskeyid googleaccessid ossaccesskeyid accesskeyid key-pair-id policy hash-algorithm "
+        "security-token x-amz-security-token x-oss-security-token x-obs-security-token",
+    ),
+    # Azure shared access signatures: of an account, of a service, and delegated by a user
+    "sig": _names("", "sig sv ss srt sp st se spr sip si sr sdd scid saoid suoid") | _names("sk", "oid tid t e s v"),
+    # Tencent COS
+    "q-signature": _names("q-", "sign-algorithm ak sign-time key-time header-list url-param-list signature")
+    | {"x-cos-security-token"},
+    # signed by the content delivery networks of Alibaba, Volcengine and Tencent
+    "auth_key": frozenset({"auth_key"}),
+}
+
+
+def without_signature(link: str) -> str:
+    """
+    Take the signature out of a pre-signed link.
+
+    :param link: An http(s) link.
+    :return: The same link without the parameters of the signing schemes found in it; what says which file is meant
+        stays as it was.
+    """
+    base, mark, rest = link.partition("?")
+    if not mark:
+        return link
+    query, hash_mark, fragment = rest.partition("#")
+    parts = query.split("&")
+    present = {_parameter(part) for part in parts}
+    signing: set[str] = set()
+    for tell, names in _SCHEMES.items():
+        if tell in present:
+            signing |= names
+    kept = [part for part in parts if _parameter(part) not in signing]
+    return base + (mark + "&".join(kept) if kept else "") + hash_mark + fragment
+
+
+def _parameter(part: str) -> str:
+    return part.partition("=")[0].lower()
+
+
+def canonical_media(value: str) -> str:
+    """
+    Write a media value as a fingerprint sees it.
+
+    :param value: Any text of a request but its prompt.
+    :return: A link without its signature, ``sha256:<hex>`` for a ``data:`` URI, anything else as it is.
+    """
+    if _LINK.match(value):
+        return without_signature(value)
+    if _DATA_URI.match(value):
+        return f"sha256:{hashlib.sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    return value
+
+
+def canonical_extra(value: Any) -> Any:
+    """Write passed-through fields as a fingerprint sees them, links and ``data:`` URIs within included."""
+    if isinstance(value, str):
+        return canonical_media(value)
+    if isinstance(value, dict):
+        return {key: canonical_extra(member) for key, member in value.items()}
+    return [canonical_extra(member) for member in value] if isinstance(value, list) else value
+
+
+def canonical_json(value: Any) -> str:
+    """Write plain JSON values with sorted keys and no blanks, in ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def digest(parts: Iterable[str]) -> str:
+    """Return the SHA-256 of several texts, in hexadecimal, such that no other division of them has the same."""
+    return hashlib.sha256(canonical_json(list(parts)).encode("ascii")).hexdigest()

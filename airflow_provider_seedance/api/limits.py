@@ -1,0 +1,139 @@
+"""
+What the service takes, as tables: one place to extend when it offers another model, resolution or ratio.
+
+The numbers are the vendor's (contract 1.1 to 1.4, 4). Sizes in MB are read as MiB, durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+DEFAULT_MODEL = "seedance-2.0"
+DEFAULT_RESOLUTION = "720p"
+DEFAULT_DURATION = 5
+
+#: The ratio that follows the input; with no media to follow the service chooses.
+ADAPTIVE = "adaptive"
+RATIOS = ("16:9", "4:3", "1:1", "3:4", "9:16", "21:9", ADAPTIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLimits:
+    """
+    What one model can be asked for.
+
+    :param resolutions: Names as the service spells them.
+    :param min_duration: Shortest video in seconds.
+    :param max_duration: Longest video in seconds.
+    :param ratios: Width to height, ``adaptive`` included.
+    """
+
+    resolutions: tuple[str, ...]
+    min_duration: int = 4
+    max_duration: int = 15
+    ratios: tuple[str, ...] = RATIOS
+
+
+#: Models that Starrise documents (contract 1.4). Any other name is passed on, unchecked and with a warning.
+MODELS: Mapping[str, ModelLimits] = {
+    "seedance-2.0": ModelLimits(("480p", "720p", "1080p")),
+    "seedance-2.0-ultra": ModelLimits(("720p", "1080p", "2k")),
+}
+
+#: What at least one known model takes: all that can be said while the connection's model is not known yet.
+ANY_MODEL = ModelLimits(
+    resolutions=tuple(dict.fromkeys(name for model in MODELS.values() for name in model.resolutions)),
+    min_duration=min(model.min_duration for model in MODELS.values()),
+    max_duration=max(model.max_duration for model in MODELS.values()),
+    ratios=tuple(dict.fromkeys(ratio for model in MODELS.values() for ratio in model.ratios)),
+)
+
+#: Width and height in pixels of the video made (contract 1.3).
+PIXELS: Mapping[str, Mapping[str, tuple[int, int]]] = {
+    "480p": {
+        "16:9": (864, 496),
+        "4:3": (752, 560),
+        "1:1": (640, 640),
+        "3:4": (560, 752),
+        "9:16": (496, 864),
+        "21:9": (992, 432),
+    },
+    "720p": {
+        "16:9": (1280, 720),
+        "4:3": (1112, 834),
+        "1:1": (960, 960),
+        "3:4": (834, 1112),
+        "9:16": (720, 1280),
+        "21:9": (1470, 630),
+    },
+    "1080p": {
+        "16:9": (1920, 1080),
+        "4:3": (1664, 1248),
+        "1:1": (1440, 1440),
+        "3:4": (1248, 1664),
+        "9:16": (1080, 1920),
+        "21:9": (2208, 944),
+    },
+}
+
+#: Frames per second of every video made (contract 1.3).
+FPS = 24
+
+#: How many items of a kind one request may hold (contract 1.2).
+MAX_ITEMS: Mapping[str, int] = {"image": 9, "video": 3, "audio": 3}
+
+#: Formats by kind, as their own bytes tell them (contract 1.1, 1.2).
+FORMATS: Mapping[str, tuple[str, ...]] = {
+    "image": ("jpeg", "png", "webp", "bmp", "tiff", "gif", "heic", "heif"),
+    "video": ("mp4", "mov"),
+    "audio": ("wav", "mp3"),
+}
+
+#: Size in bytes that an image or a clip must stay under (contract 1.2, 4).
+MAX_BYTES: Mapping[str, int] = {"image": 30 * MIB, "audio": 15 * MIB}
+
+MIN_IMAGE_SIDE = 300
+MAX_IMAGE_SIDE = 6000
+#: Width divided by height.
+MIN_IMAGE_RATIO = 0.4
+MAX_IMAGE_RATIO = 2.5
+
+MIN_AUDIO_SECONDS = 2.0
+#: Holds for one clip and for all clips together.
+MAX_AUDIO_SECONDS = 15.0
+#: The service was seen to refuse above 15.2 s only: room for the padding that encoders add (contract 1.2).
+AUDIO_TOLERANCE_SECONDS = 0.2
+
+#: Bytes of JSON that one request must stay under, Base64 included (contract 0).
+MAX_BODY_BYTES = 64 * MIB
+
+#: The vendor's advice on the prompt's length (contract 1.1); longer ones are sent with a warning.
+MAX_PROMPT_WORDS = 1000
+MAX_PROMPT_CHINESE = 500
+
+
+def limits_of(model: str | None) -> ModelLimits | None:
+    """
+    Tell what a model can be asked for.
+
+    :param model: Its name, or None while the connection's default is not known.
+    :return: Its limits; what any known model takes for None; None for a name that the table does not hold.
+    """
+    return ANY_MODEL if model is None else MODELS.get(model)
+
+
+def output_pixels(model: str, resolution: str, ratio: str) -> tuple[int, int] | None:
+    """
+    Tell the pixel size of a video before it is made.
+
+    :param model: The model's name.
+    :param resolution: As in the model's table.
+    :param ratio: ``adaptive`` counts as 16:9, since the media's own ratio is not known here.
+    :return: Width and height, or None where the vendor states none (2k, unknown models).
+    """
+    if model not in MODELS:
+        return None
+    return PIXELS.get(resolution, {}).get("16:9" if ratio == ADAPTIVE else ratio)
