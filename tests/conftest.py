@@ -34,9 +34,9 @@ def airflow_db() -> None:
 @pytest.fixture
 def quick_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Let a trigger look at once.
+    Let a trigger look soon.
 
-    The five seconds it otherwise waits keep a real scheduler from failing a deferral that is over too soon; in a test
-    without a scheduler they only cost time.
+    The five seconds that it otherwise waits keep a real scheduler from failing a deferral that is over too soon; in a
+    test without a scheduler they only cost time.
     """
-    monkeypatch.setattr("airflow_provider_seedance.api.polling.FIRST_POLL_DELAY", 0.05)
+    monkeypatch.setattr("airflow_provider_seedance.api.polling.Poller.first_look", lambda self, now: now + 0.5)

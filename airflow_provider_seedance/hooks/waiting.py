@@ -1,0 +1,144 @@
+"""The loops of I/O around the pure Poller, and what an outcome means for a task: shared by operator and sensor."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from airflow_provider_seedance.api.generation import Generation
+from airflow_provider_seedance.api.polling import PollDecision, Poller
+from airflow_provider_seedance.exceptions import (
+    SeedanceAuthError,
+    SeedanceError,
+    SeedanceGenerationFailedError,
+    SeedanceInputModerationError,
+    SeedanceModerationError,
+    SeedanceNotFoundError,
+    SeedanceRequestError,
+    SeedanceServiceError,
+    SeedanceTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_seedance.hooks.seedance import SeedanceHook
+    from airflow_provider_seedance.hooks.shared_client import SharedClient
+
+log = logging.getLogger(__name__)
+
+
+class StatusLog:
+    """Says in the log when a generation's status changed, and nothing for an ordinary look."""
+
+    def __init__(self, generation_id: str) -> None:
+        self._generation_id = generation_id
+        self._last: str | None = None
+
+    def saw(self, generation: Generation) -> None:
+        """Log a status that is another than the last one seen."""
+        if generation.status != self._last:
+            self._last = generation.status
+            progress = "" if generation.progress is None else f", {generation.progress}%"
+            log.info("Generation %s: %s%s", self._generation_id, generation.status[:40] or "(no status)", progress)
+
+
+def look(hook: SeedanceHook, poller: Poller, status_log: StatusLog) -> tuple[PollDecision, Generation | None]:
+    """
+    Ask once, from a worker.
+
+    :returns: The decision, and the generation where the service described one.
+    """
+    try:
+        generation = hook.get_generation(poller.generation_id, attempts=1)
+    except SeedanceError as e:
+        decision = poller.on_error(e, now=time.time())
+        log.warning("Asking for generation %s failed: %s", poller.generation_id, e)
+        if decision.refresh_connection:
+            hook.refresh()
+        return decision, None
+    return _decided(poller, generation, status_log), generation
+
+
+async def look_async(client: SharedClient, poller: Poller, status_log: StatusLog) -> PollDecision:
+    """Ask once, from a triggerer."""
+    try:
+        generation = await client.get_generation(poller.generation_id)
+    except SeedanceError as e:
+        decision = poller.on_error(e, now=time.time())
+        log.warning("Asking for generation %s failed: %s", poller.generation_id, e)
+        if decision.refresh_connection:
+            client.refresh()
+        return decision
+    return _decided(poller, generation, status_log)
+
+
+def _decided(poller: Poller, generation: Generation, status_log: StatusLog) -> PollDecision:
+    status_log.saw(generation)
+    decision = poller.on_state(generation, now=time.time())
+    if decision.warning:
+        log.warning(decision.warning)
+    return decision
+
+
+def wait(
+    hook: SeedanceHook, poller: Poller, decision: PollDecision, status_log: StatusLog
+) -> tuple[PollDecision, Generation | None]:
+    """
+    Wait in the worker until there is an outcome.
+
+    :param decision: That of the look already taken.
+    """
+    generation = None
+    while decision.ask_at is not None:
+        time.sleep(max(decision.ask_at - time.time(), 0))
+        decision, generation = look(hook, poller, status_log)
+    return decision, generation
+
+
+def outcome_error(
+    decision: PollDecision, generation: Generation | None, *, secrets: Iterable[str] = ()
+) -> SeedanceError:
+    """
+    Build the typed exception for an outcome that is no success.
+
+    :param decision: The outcome.
+    :param generation: What the service said, where it could be asked: its text says more than the event may.
+    :param secrets: What the message must not hold, such as the prompt.
+    """
+    reason, message = decision.reason, decision.message
+    if decision.outcome == "failed":
+        if generation is not None and generation.failure is not None:
+            return generation.to_error(secrets=secrets)
+        if reason == "input_moderation":
+            return SeedanceInputModerationError(message)
+        if reason in ("output_moderation", "real_person", "copyright"):
+            return SeedanceModerationError(message, stage="output")
+        return SeedanceGenerationFailedError(message, reason=reason)
+    if decision.outcome == "not_found":
+        return SeedanceNotFoundError(message)
+    if decision.outcome == "timeout":
+        return SeedanceTimeoutError(message)
+    by_reason: dict[str | None, type[SeedanceError]] = {"auth": SeedanceAuthError, "request": SeedanceRequestError}
+    return by_reason.get(reason, SeedanceServiceError)(message)
+
+
+def fetch_outcome(hook: SeedanceHook, generation_id: str, decision: PollDecision) -> Generation | None:
+    """
+    Fetch what an event is about: events carry no link and no text of the service.
+
+    :raises SeedanceError: where a generation that succeeded cannot be fetched; a retry does so at no new cost.
+    """
+    if decision.outcome == "succeeded":
+        generation = hook.get_generation(generation_id)
+        if generation.video_url is None:
+            raise SeedanceServiceError(
+                f"Generation {generation_id} succeeded, but the service gives no link to it now. A retry asks again."
+            )
+        return generation
+    if decision.outcome == "failed":
+        try:
+            return hook.get_generation(generation_id)
+        except SeedanceError as e:
+            log.warning("The reason of the failure could not be fetched: %s", e)
+    return None

@@ -1,0 +1,119 @@
+"""A worker, a triggerer and a task state store in miniature, around the real operators and the real wire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
+from airflow.sdk.module_loading import import_string
+
+
+class WorkerCrash(BaseException):
+    """A worker that dies: nothing after it runs, nothing catches it."""
+
+
+class TaskStateStore:
+    """
+    Airflow's task state store in memory, with its ways: JSON in, JSON out, and it outlives tries.
+
+    :attr before_set: Called with a value about to be written: raise :class:`WorkerCrash` there to die before it.
+    :attr after_set: Called once it was written.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.before_set: Callable[[Any], None] = lambda value: None
+        self.after_set: Callable[[Any], None] = lambda value: None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return json.loads(self.values[key]) if key in self.values else default
+
+    def set(self, key: str, value: Any) -> None:
+        self.before_set(value)
+        self.values[key] = json.dumps(value)
+        self.after_set(value)
+
+    def delete(self, key: str) -> None:
+        self.values.pop(key, None)
+
+    @property
+    def record(self) -> Any:
+        """The submission record as stored."""
+        return self.get("seedance_generation")
+
+
+@dataclass
+class Task:
+    """
+    One task instance: its tries share the store, as in Airflow.
+
+    :param make: Makes the operator anew for each try, as a worker that parses the Dag does.
+    """
+
+    make: Callable[[], BaseOperator]
+    retries: int = 2
+    store: TaskStateStore | None = field(default_factory=TaskStateStore)
+    try_number: int = 1
+    xcom: dict[str, Any] = field(default_factory=dict)
+    deferrals: list[TaskDeferred] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.max_tries = self.retries
+
+    def run(self) -> Any:
+        """Run one try: the worker's part, the triggerer's where it defers, and the worker's again."""
+        self.xcom.clear()
+        operator, context = self._start()
+        try:
+            result = operator.execute(context)
+        except TaskDeferred as deferred:
+            self.deferrals.append(deferred)
+            event = self.trigger(deferred)
+            operator, context = self._start()
+            result = getattr(operator, deferred.method_name)(context, event=event)
+        finally:
+            self.try_number += 1
+        if operator.multiple_outputs:
+            self.xcom.update(result)
+        return json.loads(json.dumps(result))
+
+    def clear(self) -> None:
+        """What a person's Clear does: as many more tries as the task has retries."""
+        self.max_tries = self.try_number - 1 + self.retries
+
+    def trigger(self, deferred: TaskDeferred) -> Any:
+        """Run a deferral's trigger as a triggerer does: from its stored arguments, to its first event."""
+        path, kwargs = deferred.trigger.serialize()
+        trigger = import_string(path)(**json.loads(json.dumps(kwargs)))
+
+        async def first_event() -> Any:
+            events = trigger.run()
+            event = await anext(events)
+            with suppress(StopAsyncIteration):
+                await anext(events)
+            return event.payload
+
+        event = json.loads(json.dumps(asyncio.run(first_event())))
+        self.events.append(event)
+        return event
+
+    def _start(self) -> tuple[BaseOperator, Any]:
+        operator = self.make()
+        operator.retries = self.retries
+        ti = SimpleNamespace(
+            max_tries=self.max_tries,
+            try_number=self.try_number,
+            xcom_push=lambda key, value: self.xcom.__setitem__(key, value),
+            get_first_reschedule_date=lambda context: None,
+        )
+        context: dict[str, Any] = {"ti": ti}
+        if self.store is not None:
+            context["task_state_store"] = self.store
+        return operator, context

@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import datetime
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from airflow_provider_seedance.emulator import Emulator
+from airflow_provider_seedance.exceptions import (
+    SeedanceAmbiguousSubmissionError,
+    SeedanceAuthError,
+    SeedanceError,
+    SeedanceNotFoundError,
+    SeedanceRateLimitError,
+    SeedanceRequestError,
+    SeedanceServiceError,
+)
+from airflow_provider_seedance.hooks import seedance
+from airflow_provider_seedance.hooks.seedance import SeedanceHook
+
+BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}], "duration": 4}
+GATEWAY_500 = {"code": "do_request_failed", "message": "x", "data": None}
+
+
+def test_a_generation_is_created_and_asked_for(emulator: Emulator) -> None:
+    hook = SeedanceHook()
+    generation_id = hook.create_generation(BODY)
+    assert generation_id.startswith("asyntask_")
+    assert hook.get_generation(generation_id).generation_id == generation_id
+    assert "seedance-2.0" in hook.list_models()
+
+
+# -- the paid call: what is repeated, what is refused, what is lost
+
+
+@pytest.mark.parametrize(
+    ("fault", "posts", "created"),
+    [
+        ({"status": 429, "headers": {"Retry-After": "0"}, "json": {"error": {"message": "x", "type": "t"}}}, 2, 1),
+        ({"status": 429, "json": {"error": {"message": "x", "type": "t"}}}, 2, 1),
+        ({"status": 503, "json": {"code": "asset_copy_not_ready", "message": "x", "data": None}}, 2, 1),
+        (
+            {"status": 400, "json": {"code": "fail_to_fetch_task", "message": "asset is still processing and is not"}},
+            2,
+            1,
+        ),
+    ],
+)
+def test_what_created_nothing_and_passes_by_itself_is_repeated_in_place(
+    emulator: Emulator, fault: dict[str, Any], posts: int, created: int
+) -> None:
+    emulator.fault(route="create", **fault)
+    assert SeedanceHook().create_generation(BODY)
+    assert (emulator.stats()["posts"], emulator.stats()["created"]) == (posts, created)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ({"status": 500, "json": GATEWAY_500}, SeedanceServiceError),
+        (
+            {"status": 503, "json": {"error": {"message": "x", "type": "t", "code": "model_not_found"}}},
+            SeedanceRequestError,
+        ),
+        ({"status": 400, "json": {"code": "invalid_request", "message": "x", "data": None}}, SeedanceRequestError),
+        (
+            {"status": 200, "json": {"error": {"message": "x", "type": "t", "code": "invalid_json"}}},
+            SeedanceServiceError,
+        ),
+        ({"status": 429, "headers": {"Retry-After": "3600"}, "body": "{}"}, SeedanceRateLimitError),
+    ],
+)
+def test_what_was_refused_is_raised_after_one_post(
+    emulator: Emulator, fault: dict[str, Any], expected: type[SeedanceError]
+) -> None:
+    emulator.fault(route="create", count=0, **fault)
+    seen: list[str] = []
+    with pytest.raises(expected) as caught:
+        SeedanceHook().create_generation(
+            BODY, before_send=lambda: seen.append("send"), after_refusal=lambda: seen.append("refused")
+        )
+    assert type(caught.value) is expected
+    assert seen == ["send", "refused"]
+    assert emulator.stats()["posts"] == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"drop": "before_body"},
+        {"drop": "after_body"},
+        {"drop": "mid_answer"},
+        {"hang": 5.0},
+        {"status": 500, "body": "<html>oops</html>"},
+        {"status": 502, "body": "<html>Bad Gateway</html>"},
+        {"status": 503, "body": "<html>unavailable</html>"},
+        {"status": 504, "json": {"message": "Endpoint request timed out"}},
+        {"status": 524, "body": ""},
+        {"status": 408, "body": ""},
+        {"status": 500, "json": {"code": "invalid_response", "message": "task_id is empty", "data": None}},
+        {"status": 500, "json": {"code": "unmarshal_response_body_failed", "message": "x", "data": None}},
+        {"status": 500, "json": {"code": "read_response_body_failed", "message": "x", "data": None}},
+        {"status": 200, "json": {"status": "queued"}, "accept": True},
+        {"status": 200, "body": "<html>ok</html>"},
+    ],
+)
+def test_what_was_lost_is_ambiguous_and_never_repeated(
+    emulator: Emulator, connect: Callable[..., None], fault: dict[str, Any]
+) -> None:
+    connect(host=emulator.url, extra={"submit_timeout": 0.5})
+    emulator.fault(route="create", count=0, **fault)
+    seen: list[str] = []
+    with pytest.raises(SeedanceAmbiguousSubmissionError, match="lost"):
+        SeedanceHook().create_generation(
+            BODY, before_send=lambda: seen.append("send"), after_refusal=lambda: seen.append("refused")
+        )
+    assert seen == ["send"]
+    assert emulator.stats()["posts"] == 1
+
+
+def test_refused_connection_is_repeated_a_few_times_and_then_raised(
+    connect: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    connect(host="http://127.0.0.1:1")
+    seen: list[str] = []
+    with pytest.raises(SeedanceServiceError, match=r"127\.0\.0\.1:1 cannot be reached"):
+        SeedanceHook().create_generation(
+            BODY, before_send=lambda: seen.append("send"), after_refusal=lambda: seen.append("refused")
+        )
+    assert seen == ["send", "refused"] * seedance.SUBMIT_ATTEMPTS
+    assert "nothing was created" in caplog.text
+
+
+def test_a_new_connection_is_made_for_the_paid_call(emulator: Emulator) -> None:
+    hook = SeedanceHook()
+    hook.list_models()
+    pool = hook.get_conn().get_adapter(emulator.url).poolmanager  # type: ignore[attr-defined]
+    before = list(pool.pools.keys())
+    hook.create_generation(BODY)
+    assert before
+    assert emulator.stats()["created"] == 1
+
+
+# -- calls without cost
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 500, "json": GATEWAY_500},
+        {"status": 502, "body": "<html>"},
+        {"status": 429, "headers": {"Retry-After": "0"}, "body": "{}"},
+        {"drop": "before_body"},
+        {"drop": "mid_answer"},
+    ],
+)
+def test_a_question_is_repeated_where_trouble_passes(emulator: Emulator, fault: dict[str, Any]) -> None:
+    hook = SeedanceHook()
+    generation_id = hook.create_generation(BODY)
+    emulator.fault(route="query", count=seedance.READ_ATTEMPTS - 1, **fault)
+    assert hook.get_generation(generation_id).generation_id == generation_id
+
+
+def test_an_unknown_generation_is_not_found_at_once(emulator: Emulator) -> None:
+    with pytest.raises(SeedanceNotFoundError):
+        SeedanceHook().get_generation("asyntask_unknown")
+    assert emulator.stats()["queries"] == 1
+
+
+def test_an_answer_that_takes_too_long_does_not_hang(emulator: Emulator, connect: Callable[..., None]) -> None:
+    connect(host=emulator.url, extra={"timeout": 0.2})
+    emulator.fault(route="query", hang=5.0)
+    with pytest.raises(SeedanceServiceError, match="in time"):
+        SeedanceHook().get_generation("asyntask_x", attempts=1)
+
+
+def test_a_redirect_is_not_followed_and_names_the_host_field(emulator: Emulator) -> None:
+    emulator.fault(route="query", status=302, headers={"Location": "http://127.0.0.1:1/"}, body="")
+    with pytest.raises(SeedanceRequestError, match="redirect") as caught:
+        SeedanceHook().get_generation("asyntask_x")
+    assert caught.value.field == "host"
+
+
+def test_base_url_may_end_in_v1(emulator: Emulator, connect: Callable[..., None]) -> None:
+    connect(host=f"{emulator.url}/v1/")
+    assert SeedanceHook().list_models()
+
+
+# -- test_connection
+
+
+def test_connection_test_costs_nothing(emulator: Emulator) -> None:
+    assert SeedanceHook().test_connection()[0] is True
+    assert emulator.stats()["posts"] == 0
+
+
+def test_connection_test_tells_a_bad_key(emulator: Emulator, connect: Callable[..., None]) -> None:
+    connect(host=emulator.url, password="sk-wrong")
+    works, said = SeedanceHook().test_connection()
+    assert not works
+    assert "password" in said
+
+
+@pytest.mark.parametrize(("key", "works"), [("sk-emulator", True), ("sk-wrong", False)])
+def test_connection_test_asks_for_a_generation_where_the_model_list_is_missing(
+    emulator: Emulator, connect: Callable[..., None], key: str, works: bool
+) -> None:
+    connect(host=emulator.url, password=key)
+    invalid_url = {"error": {"message": "Invalid URL (GET /v1/models)", "type": "x", "code": ""}}
+    emulator.fault(route="models", count=0, status=404, json=invalid_url)
+    assert SeedanceHook().test_connection()[0] is works
+
+
+def test_connection_test_tells_an_unreachable_host(connect: Callable[..., None]) -> None:
+    connect(host="http://127.0.0.1:1")
+    works, said = SeedanceHook().test_connection()
+    assert not works
+    assert "127.0.0.1:1" in said
+
+
+# -- secrets and TLS
+
+
+def test_a_download_carries_no_key(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password hunter2\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    hook = SeedanceHook()
+    generation_id = hook.create_generation(BODY)
+    emulator.finish()
+    url = hook.get_generation(generation_id).video_url
+    assert url is not None
+    with hook.download(url) as response:
+        assert response.status_code == 200
+    for request in emulator.requests():
+        assert ("authorization" in request["headers"]) == (request["route"] != "download")
+
+
+def test_plain_http_to_another_machine_is_warned_about_once(
+    connect: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    connect(host="http://seedance.example")
+    assert [SeedanceHook().endpoint.sends_key_in_clear for _ in range(3)] == [True] * 3
+    assert caplog.text.count("unencrypted") == 1
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for 127.0.0.1, and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    import ipaddress
+
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + built.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.fixture(scope="module")
+def tls_emulator(certificate: Path) -> Iterator[Emulator]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with Emulator(speed=300, ssl_context=context) as emulator:
+        yield emulator
+
+
+@pytest.mark.parametrize("sending", [True, False])
+def test_a_certificate_that_does_not_verify_names_the_remedy_and_pays_nothing(
+    tls_emulator: Emulator, connect: Callable[..., None], sending: bool
+) -> None:
+    connect(host=tls_emulator.url)
+    hook = SeedanceHook()
+    with pytest.raises(SeedanceRequestError, match="'verify'") as caught:
+        hook.create_generation(BODY) if sending else hook.list_models()
+    assert caught.value.field == "verify"
+    assert tls_emulator.stats()["posts"] == 0
+
+
+@pytest.mark.parametrize("verify", ["bundle", False, "false"])
+def test_verify_takes_a_bundle_or_false(
+    tls_emulator: Emulator, connect: Callable[..., None], certificate: Path, verify: object
+) -> None:
+    connect(host=tls_emulator.url, extra={"verify": str(certificate) if verify == "bundle" else verify})
+    assert SeedanceHook().list_models()
+
+
+async def test_asynchronous_client_takes_the_same_bundle(
+    tls_emulator: Emulator, connect: Callable[..., None], certificate: Path
+) -> None:
+    connect(host=tls_emulator.url, extra={"verify": str(certificate)})
+    async with SeedanceHook().shared_client() as client:
+        with pytest.raises(SeedanceNotFoundError):
+            await client.get_generation("asyntask_x")
+
+
+async def test_asynchronous_client_refuses_a_wrong_certificate(
+    tls_emulator: Emulator, connect: Callable[..., None]
+) -> None:
+    connect(host=tls_emulator.url)
+    async with SeedanceHook().shared_client() as client:
+        with pytest.raises(SeedanceServiceError):
+            await client.get_generation("asyntask_x")
+
+
+def test_wrong_key_names_connection_and_field(emulator: Emulator, connect: Callable[..., None]) -> None:
+    connect(host=emulator.url, password="sk-wrong")
+    with pytest.raises(SeedanceAuthError, match="password of connection 'seedance_default'"):
+        SeedanceHook().create_generation(BODY)

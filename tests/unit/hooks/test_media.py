@@ -1,0 +1,310 @@
+"""Media read from files and object storage, with real files and the libraries that read their heads."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+import os
+import stat
+import struct
+import sys
+import wave
+import zlib
+from pathlib import Path
+from typing import Any
+
+import av
+import fsspec
+import pytest
+from PIL import Image
+
+from airflow_provider_seedance.api.limits import MIB
+from airflow_provider_seedance.api.media import MediaKind
+from airflow_provider_seedance.api.request import GenerationRequest
+from airflow_provider_seedance.exceptions import SeedanceRequestError
+from airflow_provider_seedance.hooks import media
+from airflow_provider_seedance.hooks.media import load_media, request_body
+
+ITEM = "reference_images[1]"
+
+
+def picture(width: int = 320, height: int = 320, fmt: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(buffer, fmt)
+    return buffer.getvalue()
+
+
+def wav(seconds: float, rate: int = 8000) -> bytes:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(1)
+        file.setframerate(rate)
+        file.writeframes(b"\x80" * int(seconds * rate))
+    return buffer.getvalue()
+
+
+def mp3(seconds: int) -> bytes:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp3") as container:
+        stream = container.add_stream("mp3", rate=16000, layout="mono")
+        frame = av.AudioFrame(format="s16p", layout="mono", samples=16000)
+        frame.sample_rate = 16000
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        for _ in range(seconds):
+            frame.pts = None
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Any:
+    def write(data: bytes, name: str = "media.bin") -> str:
+        path = tmp_path / name
+        path.write_bytes(data)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def _nothing_said_yet() -> None:
+    media._say_unchecked.cache_clear()
+
+
+def refusal(value: str, kind: MediaKind = "image") -> str:
+    with pytest.raises(SeedanceRequestError) as refused:
+        load_media(value, kind, item=ITEM)
+    assert refused.value.field == ITEM
+    assert ITEM in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"])
+def test_image_file_becomes_a_data_uri_of_the_format_that_its_bytes_have(fmt: str, file: Any) -> None:
+    data = picture(fmt=fmt)
+
+    uri = load_media(file(data, "photo.txt"), "image", item=ITEM)
+
+    assert uri == f"data:image/{fmt.lower()};base64,{base64.b64encode(data).decode()}"
+
+
+@pytest.mark.parametrize(("data", "name"), [(wav(2), "wav"), (mp3(3), "mp3")])
+def test_sound_file_becomes_a_data_uri(data: bytes, name: str, file: Any) -> None:
+    assert load_media(file(data), "audio", item=ITEM) == (f"data:audio/{name};base64,{base64.b64encode(data).decode()}")
+
+
+def test_file_is_found_by_every_spelling_of_its_path(
+    file: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = file(picture(), "über katze.png")
+    monkeypatch.chdir(tmp_path)
+
+    uris = {load_media(value, "image", item=ITEM) for value in (path, f"file://{path}", "über katze.png")}
+
+    assert len(uris) == 1
+
+
+def test_object_storage_is_read_through_its_file_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.io import store
+
+    memory = fsspec.filesystem("memory")
+    monkeypatch.setitem(store._STORE_CACHE, "s3-lake", store.ObjectStore("s3", "lake", fs=memory))
+    data = picture()
+    memory.pipe("/bucket/cat.png", data)
+
+    uri = load_media("s3://lake@bucket/cat.png", "image", item=ITEM)
+
+    assert uri.endswith(base64.b64encode(data).decode())
+
+
+@pytest.mark.parametrize("value", ["https://a.example/b.png?sig=1", "asset://a-1"])
+def test_links_and_assets_come_back_unopened(value: str) -> None:
+    assert load_media(value, "image", item=ITEM) == value
+
+
+def test_data_uri_is_checked_as_a_file_is_and_gets_its_real_format() -> None:
+    payload = base64.b64encode(picture(fmt="JPEG")).decode()
+
+    assert load_media(f"data:image/png;base64,{payload}", "image", item=ITEM) == f"data:image/jpeg;base64,{payload}"
+
+    small = base64.b64encode(picture(299, 400)).decode()
+    assert "299x400" in refusal(f"data:image/png;base64,{small}")
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "words"),
+    [
+        (b"", "image", "empty"),
+        (b"hello, world", "image", "known format"),
+        (wav(3), "image", "is wav"),
+        (picture(), "audio", "is png"),
+        (picture(299, 300), "image", "299x300"),
+        (picture(6001, 3000), "image", "6001x3000"),
+        (picture(300, 751), "image", "0.399"),
+        (picture(751, 300), "image", "2.503"),
+        (picture()[:20], "image", "cannot be read"),
+        (wav(1.9), "audio", "1.9 s"),
+        (wav(15.3), "audio", "15.3 s"),
+        (mp3(17), "audio", "17."),
+        (wav(3)[:20], "audio", "cannot be read"),
+        (wav(0), "audio", "cannot be read"),
+        (b"ID3\x04" + b"\0" * 200, "audio", "cannot be read"),
+    ],
+)
+def test_file_that_the_service_would_refuse_is_refused(data: bytes, kind: MediaKind, words: str, file: Any) -> None:
+    assert words in refusal(file(data), kind)
+
+
+def test_image_too_large_to_decode_safely_is_refused_by_its_head(file: Any) -> None:
+    head = struct.pack(">4sIIBBBBB", b"IHDR", 60000, 60000, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + head + struct.pack(">I", zlib.crc32(head)) + b"\0\0\0\0IDAT\0\0\0\0"
+
+    assert "wider or higher than 6000 pixels" in refusal(file(data))
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("image", 30 * MIB), ("audio", 15 * MIB)])
+def test_huge_file_is_refused_without_being_read(
+    kind: MediaKind, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "huge"
+    with path.open("wb") as file:
+        file.truncate(10 * 1024 * MIB)
+
+    def never(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("opened")
+
+    monkeypatch.setattr("airflow.sdk.io.path.ObjectStoragePath.open", never)
+
+    assert f"10240.0 MB; the service takes {kind} under {limit // MIB} MB" in refusal(str(path), kind)
+
+
+def test_storage_that_tells_no_size_is_read_no_further_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.io import store
+
+    class Sizeless(type(fsspec.filesystem("memory"))):  # type: ignore[misc]
+        cachable = False
+
+        def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+            return {**super().info(path, **kwargs), "size": None}
+
+    memory = Sizeless()
+    memory.pipe("/b/large.png", picture() + b"\0" * (30 * MIB))
+    memory.pipe("/b/small.png", picture())
+    monkeypatch.setitem(store._STORE_CACHE, "s3-lake", store.ObjectStore("s3", "lake", fs=memory))
+
+    assert "under 30 MB" in refusal("s3://lake@b/large.png")
+    assert load_media("s3://lake@b/small.png", "image", item=ITEM).startswith("data:image/png")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("/no/such/file.png", "does not exist"),
+        ("file:///no/such/file.png", "does not exist"),
+        ("/etc", "directory"),
+        ("/etc/hostname/x.png", "does not exist"),
+        ("/" + "x" * 300, "longer than a path"),
+        ("s3://bucket/a.png", "apache-airflow-providers-amazon"),
+        ("nonsense://bucket/a.png", "not installed here (nonsense)"),
+        ("ftps://host/a.png", "not installed here (ftps)"),
+    ],
+)
+def test_path_that_cannot_be_read_is_refused_with_the_remedy(value: str, words: str) -> None:
+    message = refusal(value)
+
+    assert words in message
+    assert value in message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_file_is_refused(file: Any) -> None:
+    path = file(picture())
+    Path(path).chmod(stat.S_IWUSR)
+
+    assert "may not be read" in refusal(path)
+
+
+def test_storage_that_forbids_reading_is_told_from_one_that_fails_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.io import store
+
+    class Broken(type(fsspec.filesystem("memory"))):  # type: ignore[misc]
+        cachable = False
+        error: type[OSError]
+
+        def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+            raise self.error("no")
+
+    broken = Broken()
+    monkeypatch.setitem(store._STORE_CACHE, "s3-lake", store.ObjectStore("s3", "lake", fs=broken))
+
+    Broken.error = PermissionError
+    assert "may not be read" in refusal("s3://lake@b/a.png")
+
+    Broken.error = ConnectionResetError
+    with pytest.raises(ConnectionResetError):
+        load_media("s3://lake@b/a.png", "image", item=ITEM)
+
+
+@pytest.mark.parametrize("value", ["/data/clip.mp4", "data:video/mp4;base64,AAAA"])
+def test_video_is_refused_with_the_advice_to_create_an_asset(value: str) -> None:
+    assert "create an asset" in refusal(value, "video")
+
+
+def test_heif_image_passes_with_its_sides_unread(file: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    path = file(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + b"\0" * 64)
+
+    assert load_media(path, "image", item=ITEM).startswith("data:image/heic;base64,")
+    assert "HEIF" in caplog.text
+
+
+@pytest.mark.parametrize(("library", "kind", "data"), [("PIL", "image", picture(10, 10)), ("av", "audio", wav(1))])
+def test_without_the_library_the_check_is_skipped_and_said_once(
+    library: str,
+    kind: MediaKind,
+    data: bytes,
+    file: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setitem(sys.modules, library, None)
+    path = file(data)
+
+    for _ in range(3):
+        assert load_media(path, kind, item=ITEM).startswith(f"data:{kind}/")
+
+    assert caplog.text.count("airflow-provider-seedance[media]") == 1
+
+
+# -- the whole body --------------------------------------------------------------------------------------------------
+
+
+def test_body_holds_every_file_in_its_place(file: Any) -> None:
+    image, clip = file(picture(), "a"), file(wav(3), "b")
+    request = GenerationRequest(reference_images=[image, "https://a.example/b.png"], reference_audios=clip)
+
+    urls = [item[item["type"]]["url"] for item in request_body(request)["content"]]
+
+    assert [url[:16] for url in urls] == ["data:image/png;b", "https://a.exampl", "data:audio/wav;b"]
+
+
+def test_clips_that_play_too_long_together_are_refused(file: Any) -> None:
+    clip = file(wav(8))
+
+    with pytest.raises(SeedanceRequestError, match=r"16\.0 s together") as refused:
+        request_body(GenerationRequest(reference_images="asset://a", reference_audios=[clip, clip]))
+    assert refused.value.field == "reference_audios[1]"
+
+
+def test_reading_stops_at_the_file_that_makes_the_body_too_large(file: Any) -> None:
+    large = file(picture() + b"\0" * (25 * MIB))
+    request = GenerationRequest(reference_images=[large, large, "/no/such/file.png"])
+
+    with pytest.raises(SeedanceRequestError, match="under 64 MB") as refused:
+        request_body(request)
+    assert refused.value.field == "reference_images[1]"
