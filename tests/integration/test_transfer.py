@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import threading
+import tracemalloc
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_seedance.emulator import Emulator
+from airflow_provider_seedance.exceptions import (
+    SeedanceError,
+    SeedanceModerationError,
+    SeedanceNotFoundError,
+    SeedanceRequestError,
+    SeedanceServiceError,
+)
+from airflow_provider_seedance.hooks.seedance import SeedanceHook
+from airflow_provider_seedance.transfers.seedance_to_object_storage import SeedanceToObjectStorageOperator
+from tests.harness import Task
+
+BODY = {
+    "model": "seedance-2.0",
+    "content": [{"type": "text", "text": "a cat"}],
+    "duration": 4,
+    "resolution": "480p",
+    "generate_audio": False,
+}
+
+
+def save(generation: Any, path: str, **arguments: Any) -> Any:
+    return Task(
+        lambda: SeedanceToObjectStorageOperator(task_id="save", generation=generation, path=path, **arguments)
+    ).run()
+
+
+@pytest.fixture
+def generation_id(emulator: Emulator) -> str:
+    """A finished generation."""
+    made = SeedanceHook().create_generation(BODY)
+    emulator.finish()
+    return made
+
+
+@pytest.mark.parametrize("spelling", ["{}/video.mp4", "file://{}/video.mp4", "file://{}/new/folder/video.mp4"])
+def test_video_is_saved_whole_under_its_name(generation_id: str, tmp_path: Path, spelling: str) -> None:
+    result = save(generation_id, spelling.format(tmp_path))
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in files] == ["video.mp4"]
+    assert files[0].stat().st_size == result["size"] > 1000
+    assert files[0].read_bytes()[4:8] == b"ftyp"
+    assert result["path"].endswith("video.mp4")
+
+
+def test_folder_takes_the_generations_id_as_name(generation_id: str, tmp_path: Path) -> None:
+    save({"generation_id": generation_id, "video_url": "https://dead.example/link"}, f"file://{tmp_path}/")
+    assert (tmp_path / f"{generation_id}.mp4").exists()
+
+
+def test_dead_link_of_the_result_does_no_harm(emulator: Emulator, generation_id: str, tmp_path: Path) -> None:
+    emulator.expire_links()
+    assert save(generation_id, f"{tmp_path}/video.mp4")["size"] > 0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"drop": "mid_answer"},
+        {"drop": "before_body"},
+        {"status": 403, "body": "<Error><Code>AccessDenied</Code></Error>"},
+        {"status": 410, "body": ""},
+        {"status": 503, "body": ""},
+    ],
+)
+def test_transfer_that_breaks_off_begins_anew_with_a_fresh_link(
+    emulator: Emulator, generation_id: str, tmp_path: Path, fault: dict[str, Any]
+) -> None:
+    emulator.fault(route="download", count=2, **fault)
+    before = emulator.stats()["queries"]
+    assert save(generation_id, f"{tmp_path}/video.mp4")["size"] > 0
+    assert emulator.stats()["queries"] == before + 3
+    assert [path.name for path in tmp_path.iterdir()] == ["video.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"status": 200, "body": ""}, "empty"),
+        ({"status": 200, "body": "<html>not a video</html>"}, "no mp4"),
+        ({"status": 403, "body": "", "count": 0}, "no longer kept"),
+        ({"drop": "mid_answer", "count": 0}, "broke"),
+    ],
+)
+def test_what_is_no_video_is_refused_and_leaves_nothing(
+    emulator: Emulator, generation_id: str, tmp_path: Path, fault: dict[str, Any], said: str
+) -> None:
+    emulator.fault(route="download", **fault)
+    with pytest.raises(SeedanceServiceError, match=said):
+        save(generation_id, f"{tmp_path}/video.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_file_is_untouched_by_a_transfer_that_fails(
+    emulator: Emulator, generation_id: str, tmp_path: Path
+) -> None:
+    (tmp_path / "video.mp4").write_bytes(b"yesterday's")
+    emulator.fault(route="download", count=0, drop="mid_answer")
+    with pytest.raises(SeedanceServiceError):
+        save(generation_id, f"{tmp_path}/video.mp4")
+    assert (tmp_path / "video.mp4").read_bytes() == b"yesterday's"
+
+
+@pytest.mark.parametrize("path", ["", "  ", "/proc/nowhere/video.mp4", "nosuchscheme://bucket/video.mp4"])
+def test_path_that_cannot_be_written_is_named(generation_id: str, path: str) -> None:
+    with pytest.raises(SeedanceRequestError, match="'path'") as caught:
+        save(generation_id, path)
+    assert caught.value.field == "path"
+
+
+@pytest.mark.parametrize(
+    ("fate", "expected"),
+    [
+        ({"stuck": True}, SeedanceRequestError),
+        ({"fail": {"code": "OutputVideoSensitiveContentDetected", "message": "x"}}, SeedanceModerationError),
+        ({"no_link": 0}, SeedanceError),
+    ],
+)
+def test_generation_without_a_video_is_a_typed_error(
+    emulator: Emulator, tmp_path: Path, fate: dict[str, Any], expected: type[SeedanceError]
+) -> None:
+    emulator.fault(route="generation", **({"no_link": 100} if "no_link" in fate else fate))
+    made = SeedanceHook().create_generation(BODY)
+    emulator.finish()
+    with pytest.raises(expected):
+        save(made, f"{tmp_path}/video.mp4")
+
+
+def test_unknown_generation_is_not_found(emulator: Emulator, tmp_path: Path) -> None:
+    with pytest.raises(SeedanceNotFoundError):
+        save("asyntask_unknown", f"{tmp_path}/video.mp4")
+
+
+class _LargeVideo(BaseHTTPRequestHandler):
+    """128 MiB that begin as an mp4, sent piece by piece."""
+
+    size = 128 * 1024 * 1024
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(self.size))
+        self.end_headers()
+        piece = b"\0\0\0\x20ftypisom" + bytes(64 * 1024 - 12)
+        for _ in range(self.size // len(piece)):
+            self.wfile.write(piece)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_memory_does_not_grow_with_the_video(emulator: Emulator, tmp_path: Path) -> None:
+    operator = SeedanceToObjectStorageOperator(task_id="save", generation="asyntask_x", path=f"{tmp_path}/video.mp4")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _LargeVideo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        target = operator._target("asyntask_x")
+        tracemalloc.start()
+        size = operator._transfer(f"http://127.0.0.1:{server.server_port}/", target, "asyntask_x")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        server.shutdown()
+    assert size == _LargeVideo.size
+    assert peak < 32 * 1024 * 1024
