@@ -25,6 +25,7 @@ from airflow_provider_seedance.api.submission import (
 )
 from airflow_provider_seedance.exceptions import SeedanceAmbiguousSubmissionError, SeedanceNotFoundError
 from airflow_provider_seedance.hooks.media import request_body
+from airflow_provider_seedance.hooks.metrics import count
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -118,6 +119,7 @@ class Submitter:
         if decision.action == "fail":
             self.store.put(record.with_phase("reported", first_try=self.first_try))
             raise ambiguous_error(record, str(iso(record.submitted_at)))
+        count("reattached")
         return record, generation
 
     def mark_delivered(self, generation_id: str) -> None:
@@ -164,6 +166,7 @@ class Submitter:
             generation_id = send()
         record = intent.with_phase("submitted", generation_id=generation_id)
         self.store.put(record)
+        count("submitted")
         _log_submitted(request, generation_id)
         return record
 

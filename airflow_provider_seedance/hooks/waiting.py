@@ -20,6 +20,7 @@ from airflow_provider_seedance.exceptions import (
     SeedanceServiceError,
     SeedanceTimeoutError,
 )
+from airflow_provider_seedance.hooks.metrics import count, count_success
 
 if TYPE_CHECKING:
     from airflow_provider_seedance.hooks.seedance import SeedanceHook
@@ -52,8 +53,7 @@ def look(hook: SeedanceHook, poller: Poller, status_log: StatusLog) -> tuple[Pol
     try:
         generation = hook.get_generation(poller.generation_id, attempts=1)
     except SeedanceError as e:
-        decision = poller.on_error(e, now=time.time())
-        log.warning("Asking for generation %s failed: %s", poller.generation_id, e)
+        decision = _failed_look(poller, e)
         if decision.refresh_connection:
             hook.refresh()
         return decision, None
@@ -65,12 +65,17 @@ async def look_async(client: SharedClient, poller: Poller, status_log: StatusLog
     try:
         generation = await client.get_generation(poller.generation_id)
     except SeedanceError as e:
-        decision = poller.on_error(e, now=time.time())
-        log.warning("Asking for generation %s failed: %s", poller.generation_id, e)
+        decision = _failed_look(poller, e)
         if decision.refresh_connection:
             client.refresh()
         return decision
     return _decided(poller, generation, status_log)
+
+
+def _failed_look(poller: Poller, error: SeedanceError) -> PollDecision:
+    log.warning("Asking for generation %s failed: %s", poller.generation_id, error)
+    count("poll_errors", error=type(error).__name__)
+    return poller.on_error(error, now=time.time())
 
 
 def _decided(poller: Poller, generation: Generation, status_log: StatusLog) -> PollDecision:
@@ -96,16 +101,25 @@ def wait(
     return decision, generation
 
 
-def outcome_error(
+def require_success(
     decision: PollDecision, generation: Generation | None, *, secrets: Iterable[str] = ()
-) -> SeedanceError:
+) -> Generation:
     """
-    Build the typed exception for an outcome that is no success.
+    Return the generation of a wait that succeeded, and count how the wait ended.
 
     :param decision: The outcome.
     :param generation: What the service said, where it could be asked: its text says more than the event may.
-    :param secrets: What the message must not hold, such as the prompt.
+    :param secrets: What a message must not hold, such as the prompt.
+    :raises SeedanceError: The typed exception of any other outcome.
     """
+    if decision.outcome == "succeeded" and generation is not None:
+        count_success(generation)
+        return generation
+    count("failed", reason=decision.reason or "unknown")
+    raise _outcome_error(decision, generation, secrets)
+
+
+def _outcome_error(decision: PollDecision, generation: Generation | None, secrets: Iterable[str]) -> SeedanceError:
     reason, message = decision.reason, decision.message
     if decision.outcome == "failed":
         if generation is not None and generation.failure is not None:

@@ -18,7 +18,7 @@ from airflow_provider_seedance.exceptions import FINAL_ERRORS, SEEDANCE_RETRY_PO
 from airflow_provider_seedance.hooks.hidden import HidesRenderedFields, reveal
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.hooks.submission import SubmissionStore, Submitter
-from airflow_provider_seedance.hooks.waiting import StatusLog, fetch_outcome, look, outcome_error, wait
+from airflow_provider_seedance.hooks.waiting import StatusLog, fetch_outcome, look, require_success, wait
 from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
 
 if TYPE_CHECKING:
@@ -286,8 +286,7 @@ class SeedanceGenerateVideoOperator(HidesRenderedFields, BaseOperator):
         generation: Generation | None,
         generation_id: str,
     ) -> dict[str, Any]:
-        if decision.outcome != "succeeded" or generation is None:
-            raise outcome_error(decision, generation, secrets=request.texts)
+        generation = require_success(decision, generation, secrets=request.texts)
         submitter.mark_delivered(generation_id)
         self.log.info(
             "Generation %s succeeded: %s tokens (%s expected), link good until %s.",

@@ -19,7 +19,7 @@ from airflow_provider_seedance.exceptions import (
 )
 from airflow_provider_seedance.hooks.hidden import HidesRenderedFields, reveal
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
-from airflow_provider_seedance.hooks.waiting import StatusLog, fetch_outcome, look, outcome_error
+from airflow_provider_seedance.hooks.waiting import StatusLog, fetch_outcome, look, require_success
 from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
 
 if TYPE_CHECKING:
@@ -152,8 +152,7 @@ class SeedanceGenerationSensor(HidesRenderedFields, BaseSensorOperator):
     def _result(self, decision: PollDecision, generation: Generation | None) -> dict[str, Any]:
         if decision.outcome == "timeout":
             raise SeedanceSensorTimeoutError(decision.message)
-        if decision.outcome != "succeeded" or generation is None:
-            raise outcome_error(decision, generation)
+        generation = require_success(decision, generation)
         given = as_mapping(reveal(self.generation))
         self.log.info("Generation %s succeeded: %s tokens.", generation.generation_id, generation.total_tokens)
         return generation.to_result(expected_tokens=as_int(given.get("expected_tokens")))

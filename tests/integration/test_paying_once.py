@@ -1,0 +1,265 @@
+"""
+Whatever dies when, nothing is paid twice and nothing paid for is lost.
+
+A worker dies here by :class:`WorkerCrash` at each of its writes; the next try runs with what the store kept. The same,
+with real signals on a real Airflow, is in ``tests/e2e/test_faults.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_seedance.emulator import Emulator
+from airflow_provider_seedance.exceptions import (
+    SeedanceAmbiguousSubmissionError,
+    SeedanceError,
+    SeedanceGenerationFailedError,
+    SeedanceServiceError,
+    SeedanceTimeoutError,
+)
+from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator
+from tests.harness import Task, TaskStateStore, WorkerCrash
+
+WAYS = [{"deferrable": True}, {"deferrable": False}]
+
+
+def video_task(**arguments: Any) -> Task:
+    given = {"prompt": "a cat", "resolution": "480p", "duration": 4, "poll_interval": 0.1, **arguments}
+    return Task(lambda: SeedanceGenerateVideoOperator(task_id="generate", **given))
+
+
+def store_of(task: Task) -> TaskStateStore:
+    assert task.store is not None
+    return task.store
+
+
+def die_at(task: Task, phase: str, *, written: bool) -> None:
+    """Have the worker die at the write of this phase, before or after it is stored."""
+    store = store_of(task)
+
+    def crash(value: Any) -> None:
+        if value.get("phase") == phase:
+            store.before_set = store.after_set = lambda value: None
+            raise WorkerCrash(phase)
+
+    if written:
+        store.after_set = crash
+    else:
+        store.before_set = crash
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("phase", "written"), [("intent", False), ("submitted", True), ("delivered", False), ("delivered", True)]
+)
+def test_worker_that_dies_is_followed_by_one_that_delivers_the_same_generation(
+    emulator: Emulator, way: dict[str, Any], phase: str, written: bool
+) -> None:
+    task = video_task(**way)
+    die_at(task, phase, written=written)
+    with pytest.raises(WorkerCrash):
+        task.run()
+    result = task.run()
+    assert result["generation_id"] == emulator.generations()[0]["id"]
+    assert (emulator.stats()["posts"], emulator.stats()["created"]) == (1, 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("phase", "written", "created"), [("intent", True, 0), ("submitted", False, 1)])
+def test_worker_that_dies_between_intent_and_id_stops_until_a_person_clears(
+    emulator: Emulator, way: dict[str, Any], phase: str, written: bool, created: int
+) -> None:
+    task = video_task(**way)
+    die_at(task, phase, written=written)
+    with pytest.raises(WorkerCrash):
+        task.run()
+    for _ in range(2):
+        with pytest.raises(SeedanceAmbiguousSubmissionError, match=r"[Cc]learing the task submits anew"):
+            task.run()
+    assert store_of(task).record["phase"] == "reported"
+    assert emulator.stats()["created"] == created
+    task.clear()
+    assert task.run()["video_url"]
+    assert emulator.stats()["created"] == created + 1
+
+
+def test_resubmit_submits_after_a_death_between_intent_and_id(emulator: Emulator) -> None:
+    task = video_task(on_ambiguous_submission="resubmit")
+    die_at(task, "submitted", written=False)
+    with pytest.raises(WorkerCrash):
+        task.run()
+    assert task.run()["generation_id"] == emulator.generations()[1]["id"]
+
+
+@pytest.mark.parametrize("fault", [{"drop": "after_body"}, {"status": 504, "body": "<html>", "accept": True}])
+def test_lost_answer_stops_at_once_and_is_never_submitted_silently(emulator: Emulator, fault: dict[str, Any]) -> None:
+    emulator.fault(route="create", **fault)
+    task = video_task()
+    for _ in range(3):
+        with pytest.raises(SeedanceAmbiguousSubmissionError, match="may"):
+            task.run()
+    assert emulator.stats()["posts"] == 1
+    task.clear()
+    assert task.run()["video_url"]
+
+
+def test_lost_answer_is_resubmitted_once_when_told(emulator: Emulator) -> None:
+    emulator.fault(route="create", drop="after_body")
+    assert video_task(on_ambiguous_submission="resubmit").run()["video_url"]
+    assert emulator.stats()["posts"] == 2
+
+
+def test_resubmission_ends_when_answers_keep_getting_lost(emulator: Emulator) -> None:
+    emulator.fault(route="create", drop="after_body", count=0)
+    with pytest.raises(SeedanceAmbiguousSubmissionError):
+        video_task(on_ambiguous_submission="resubmit").run()
+    assert emulator.stats()["posts"] == 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_clear_while_it_runs_attaches_again(emulator: Emulator, way: dict[str, Any]) -> None:
+    emulator.fault(route="generation", stuck=True)
+    task = video_task(**way, timeout=0.4)
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    emulator.clear_faults()
+    task.clear()
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    assert emulator.stats()["posts"] == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_retry_after_a_timeout_picks_the_video_up(emulator: Emulator, way: dict[str, Any]) -> None:
+    task = video_task(**way, timeout=0.1)
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    emulator.finish()
+    assert task.run()["video_url"]
+    assert emulator.stats()["posts"] == 1
+
+
+def test_retry_submits_again_after_a_failure_which_is_refunded(emulator: Emulator) -> None:
+    emulator.fault(route="generation", fail={"code": "InternalServiceError", "message": "x"})
+    task = video_task()
+    with pytest.raises(SeedanceGenerationFailedError):
+        task.run()
+    result = task.run()
+    stats = emulator.stats()
+    assert (stats["posts"], stats["billed"], stats["refunded"]) == (2, 1, 1)
+    assert result["generation_id"] == emulator.generations()[1]["id"]
+
+
+def test_retry_submits_again_when_the_service_does_not_know_it(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.fault(route="generation", lose=True)
+    task = video_task(wait_for_completion=True, timeout=0.2)
+    with pytest.raises(SeedanceError):
+        task.run()
+    for module in ("api.polling", "hooks.submission"):
+        monkeypatch.setattr(f"airflow_provider_seedance.{module}.NOT_FOUND_GRACE", 0)
+    task.make = video_task().make
+    assert task.run()["video_url"]
+    assert emulator.stats()["posts"] == 2
+
+
+def test_not_found_right_after_submission_is_no_reason_to_pay_again(emulator: Emulator) -> None:
+    emulator.fault(route="generation", visible_after=0.6)
+    task = video_task()
+    die_at(task, "submitted", written=True)
+    with pytest.raises(WorkerCrash):
+        task.run()
+    assert task.run()["video_url"]
+    assert emulator.stats()["posts"] == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 500, "json": {"code": "get_task_failed", "message": "x", "data": None}},
+        {"status": 404, "body": "<html>no such page</html>"},
+        {"status": 200, "json": {}},
+        {"status": 401, "json": {"error": {"message": "Invalid token", "type": "x", "code": ""}}},
+        {"drop": "before_body"},
+    ],
+)
+def test_service_that_cannot_be_asked_never_means_absent(emulator: Emulator, fault: dict[str, Any]) -> None:
+    task = video_task()
+    die_at(task, "submitted", written=True)
+    with pytest.raises(WorkerCrash):
+        task.run()
+    emulator.fault(route="query", count=0, **fault)
+    with pytest.raises(SeedanceError):
+        task.run()
+    assert store_of(task).record["phase"] == "submitted"
+    emulator.clear_faults()
+    assert task.run()["video_url"]
+    assert emulator.stats()["posts"] == 1
+
+
+def test_clear_after_delivery_makes_a_new_video(emulator: Emulator) -> None:
+    task = video_task()
+    first = task.run()
+    task.clear()
+    assert task.run()["generation_id"] != first["generation_id"]
+    assert emulator.stats()["posts"] == 2
+
+
+def test_request_changed_on_purpose_is_submitted(emulator: Emulator) -> None:
+    task = video_task(timeout=0.1)
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    task.make = video_task(prompt="a dog").make
+    assert task.run()["video_url"]
+    assert [made["request"]["content"][0]["text"] for made in emulator.generations()] == ["a cat", "a dog"]
+
+
+def test_refused_submission_is_submitted_by_the_retry(emulator: Emulator) -> None:
+    refusal = {"code": "do_request_failed", "message": "x", "data": None}
+    emulator.fault(route="create", status=500, json=refusal)
+    task = video_task()
+    with pytest.raises(SeedanceServiceError):
+        task.run()
+    assert store_of(task).record is None
+    assert task.run()["video_url"]
+    assert emulator.stats()["created"] == 1
+
+
+@pytest.mark.parametrize(("phase", "written"), [("submitted", True), ("delivered", True)])
+def test_without_waiting_a_retry_returns_the_same_id(emulator: Emulator, phase: str, written: bool) -> None:
+    task = video_task(wait_for_completion=False)
+    die_at(task, phase, written=written)
+    with pytest.raises(WorkerCrash):
+        task.run()
+    assert task.run() == emulator.generations()[0]["id"]
+    assert emulator.stats()["posts"] == 1
+
+
+def forget(task: Task) -> None:
+    task.store = None
+
+
+def be_fleeting(task: Task) -> None:
+    task.make = video_task(durable=False).make
+
+
+@pytest.mark.parametrize("oblivious", [forget, be_fleeting])
+def test_without_memory_each_try_submits(emulator: Emulator, oblivious: Callable[[Task], None]) -> None:
+    task = video_task()
+    oblivious(task)
+    task.run()
+    task.run()
+    assert emulator.stats()["posts"] == 2
+
+
+def test_record_holds_neither_prompt_nor_key_nor_link(emulator: Emulator) -> None:
+    task = video_task(prompt="my secret plan")
+    task.run()
+    record = store_of(task).record
+    assert set(record) == {"version", "fingerprint", "generation_id", "submitted_at", "phase", "first_try"}
+    for secret in ("secret", "sk-emulator", "http"):
+        assert secret not in str(record)
