@@ -68,71 +68,59 @@ class PollDecision:
     warning: str | None = None
 
 
-class Poller:
+class BasePoller:
     """
-    Turns each look at a generation into a decision.
+    Turns looks at something that takes time into decisions; what it is, and how it ends, is the children's.
 
-    :param generation_id: The generation, named in messages.
+    :param subject_id: The id of what is waited for, named in messages.
     :param deadline: Unix seconds after which patience ends.
     :param submitted_at: Unix seconds of the submission, from which the grace for "not found" counts.
     :param poll_interval: Seconds between two looks.
-    :param counts: What an earlier Poller for the same wait had counted (:meth:`counts`).
+    :param counts: What an earlier poller for the same wait had counted (:meth:`counts`).
     :param rng: Returns a number from 0 to 1, for the jitter.
     """
 
+    #: What is waited for, as messages name it.
+    noun = ""
+    #: What is true, and what a retry does, when the wait ends before it does.
+    unfinished = ""
+    #: Why the service may not know it.
+    unknown = ""
+
     def __init__(
         self,
+        subject_id: str,
         *,
-        generation_id: str,
         deadline: float,
         submitted_at: float,
         poll_interval: float = DEFAULT_POLL_INTERVAL,
         counts: Mapping[str, Any] | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        self.generation_id = generation_id
+        self.subject_id = subject_id
         self.deadline = deadline
         self.submitted_at = submitted_at
         self.poll_interval = poll_interval
         self._rng = rng
         counts = counts or {}
         self._errors = int(counts.get("errors", 0))
-        self._without_link = int(counts.get("without_link", 0))
-        self._inner_failed = int(counts.get("inner_failed", 0))
         self._auth_refused = bool(counts.get("auth_refused", False))
         self._last_error = ""
         self._warned: set[str] = set()
 
+    @property
+    def grace(self) -> float:
+        """Seconds after submission in which "not found" is believed to be a lag of the service."""
+        return NOT_FOUND_GRACE
+
     def counts(self) -> dict[str, Any]:
         """Return what was counted so far, as JSON: for a sensor that is rescheduled between two looks."""
-        return {
-            "errors": self._errors,
-            "without_link": self._without_link,
-            "inner_failed": self._inner_failed,
-            "auth_refused": self._auth_refused,
-        }
+        return {"errors": self._errors, "auth_refused": self._auth_refused}
 
     def first_look(self, now: float) -> float:
         """Return when a trigger that starts now may look first: not at once, and spread over one interval."""
         spread = max(self.poll_interval - FIRST_POLL_DELAY, 0.0) * self._rng()
         return now + max(min(FIRST_POLL_DELAY + spread, self.deadline - now), FIRST_POLL_DELAY)
-
-    def on_state(self, generation: Generation, *, now: float) -> PollDecision:
-        """
-        Decide after an answer.
-
-        :param generation: What the service said.
-        :param now: Unix seconds.
-        """
-        self._errors, self._auth_refused, self._last_error = 0, False, ""
-        if generation.state == "succeeded":
-            return self._succeeded(generation, now)
-        if generation.state == "failed":
-            return self._failed(generation)
-        self._inner_failed = self._inner_failed + 1 if generation.inner_failed else 0
-        if self._inner_failed >= INNER_FAILED_LIMIT:
-            return self._failed(generation)
-        return self._again(now, self._jittered(self.poll_interval), warning=self._unknown_word(generation))
 
     def on_error(self, error: SeedanceError, *, now: float) -> PollDecision:
         """
@@ -152,24 +140,12 @@ class Poller:
             return self._error("request", str(error))  # raised here: no text of the service in it
         return self._error("request", f"the service refused the question ({_word(error)})")
 
-    def _succeeded(self, generation: Generation, now: float) -> PollDecision:
-        if generation.video_url is not None:
-            return PollDecision(
-                outcome="succeeded", reason="succeeded", message=f"Generation {self.generation_id} succeeded."
-            )
-        self._without_link += 1
-        if self._without_link > MAX_WITHOUT_LINK:
-            return self._error("no_link", "it finished without a link to the video")
-        return self._again(now, self._jittered(self.poll_interval))
+    def on_state(self, state: Any, *, now: float) -> PollDecision:
+        """Decide after an answer."""
+        raise NotImplementedError
 
-    def _failed(self, generation: Generation) -> PollDecision:
-        code = generation.failure.code if generation.failure else None
-        reason = generation.failure_reason
-        return PollDecision(
-            outcome="failed",
-            reason=reason,
-            message=f"Generation {self.generation_id} failed ({code or reason}). The platform refunds it.",
-        )
+    def _answered(self) -> None:
+        self._errors, self._auth_refused, self._last_error = 0, False, ""
 
     def _refused_key(self, error: SeedanceError, now: float) -> PollDecision:
         if self._auth_refused:
@@ -178,13 +154,12 @@ class Poller:
         return self._again(now, self._jittered(self.poll_interval), refresh_connection=True)
 
     def _not_found(self, now: float) -> PollDecision:
-        if now < self.submitted_at + NOT_FOUND_GRACE:
+        if now < self.submitted_at + self.grace:
             return self._again(now, self._jittered(self.poll_interval))
         return PollDecision(
             outcome="not_found",
             reason="not_found",
-            message=f"The service does not know generation {self.generation_id}: a wrong id, another account's, "
-            "or older than the about 7 days that records are kept.",
+            message=f"The service does not know {self.noun.lower()} {self.subject_id}: {self.unknown}.",
         )
 
     def _backoff(self, error: SeedanceError) -> float:
@@ -209,56 +184,115 @@ class Poller:
         return PollDecision(
             outcome="timeout",
             reason="timeout",
-            message=f"Generation {self.generation_id} did not finish in time.{last} It goes on and is billed: a retry "
-            "or a Clear of the task looks again before anything is paid. Raise 'timeout' if this is usual.",
+            message=f"{self.noun} {self.subject_id} did not finish in time.{last} {self.unfinished} "
+            "Raise 'timeout' if this is usual.",
         )
 
     def _error(self, reason: str, what: str) -> PollDecision:
         return PollDecision(
-            outcome="error",
-            reason=reason,
-            message=f"Generation {self.generation_id}: {what}. It may go on and be billed: a retry looks again.",
+            outcome="error", reason=reason, message=f"{self.noun} {self.subject_id}: {what}. {self.unfinished}"
         )
 
-    def _unknown_word(self, generation: Generation) -> str | None:
-        if generation.is_known_status or generation.status in self._warned:
+    def _unknown_word(self, status: str, known: bool) -> str | None:
+        """Warn about a word that is not known, once; it counts as running."""
+        if known or status in self._warned:
             return None
-        self._warned.add(generation.status)
-        return f"Unknown status {generation.status[:40]!r} of generation {self.generation_id}: taken as running."
+        self._warned.add(status)
+        return f"Unknown status {status[:40]!r} of {self.noun.lower()} {self.subject_id}: taken as running."
 
     def _jittered(self, wait: float) -> float:
         return wait * (1 + JITTER * (2 * self._rng() - 1))
+
+
+class Poller(BasePoller):
+    """
+    Turns each look at a generation into a decision.
+
+    :param generation_id: The generation. The other parameters are those of :class:`BasePoller`.
+    """
+
+    noun = "Generation"
+    unfinished = "It goes on and is billed: a retry or a Clear of the task looks again before anything is paid."
+    unknown = "a wrong id, another account's, or older than the about 7 days that records are kept"
+
+    def __init__(self, *, generation_id: str, counts: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        super().__init__(generation_id, counts=counts, **settings)
+        self._without_link = int((counts or {}).get("without_link", 0))
+        self._inner_failed = int((counts or {}).get("inner_failed", 0))
+
+    def counts(self) -> dict[str, Any]:
+        """Return what was counted so far, as JSON."""
+        return {**super().counts(), "without_link": self._without_link, "inner_failed": self._inner_failed}
+
+    def on_state(self, generation: Generation, *, now: float) -> PollDecision:
+        """
+        Decide after an answer.
+
+        :param generation: What the service said.
+        :param now: Unix seconds.
+        """
+        self._answered()
+        if generation.state == "succeeded":
+            return self._succeeded(generation, now)
+        if generation.state == "failed":
+            return self._failed(generation)
+        self._inner_failed = self._inner_failed + 1 if generation.inner_failed else 0
+        if self._inner_failed >= INNER_FAILED_LIMIT:
+            return self._failed(generation)
+        warning = self._unknown_word(generation.status, generation.is_known_status)
+        return self._again(now, self._jittered(self.poll_interval), warning=warning)
+
+    def _succeeded(self, generation: Generation, now: float) -> PollDecision:
+        if generation.video_url is not None:
+            return PollDecision(
+                outcome="succeeded", reason="succeeded", message=f"Generation {self.subject_id} succeeded."
+            )
+        self._without_link += 1
+        if self._without_link > MAX_WITHOUT_LINK:
+            return self._error("no_link", "it finished without a link to the video")
+        return self._again(now, self._jittered(self.poll_interval))
+
+    def _failed(self, generation: Generation) -> PollDecision:
+        code = generation.failure.code if generation.failure else None
+        reason = generation.failure_reason
+        return PollDecision(
+            outcome="failed",
+            reason=reason,
+            message=f"Generation {self.subject_id} failed ({code or reason}). The platform refunds it.",
+        )
 
 
 def _word(error: SeedanceError) -> str:
     return error.code or (f"HTTP {error.status}" if error.status else type(error).__name__)
 
 
-def to_event(generation_id: str, decision: PollDecision) -> dict[str, Any]:
+def to_event(subject_id: str, decision: PollDecision, *, key: str = "generation_id") -> dict[str, Any]:
     """
     Return the event of a finished wait. Airflow logs and stores it: it holds the id and the outcome only.
 
-    :param generation_id: The generation.
+    :param subject_id: What was waited for.
     :param decision: One with an outcome.
+    :param key: The name under which the id stands.
     """
     return {
         "version": EVENT_VERSION,
-        "generation_id": generation_id,
+        key: subject_id,
         "outcome": decision.outcome,
         "reason": decision.reason,
         "message": decision.message,
     }
 
 
-def from_event(event: object) -> tuple[str, PollDecision]:
+def from_event(event: object, *, key: str = "generation_id") -> tuple[str, PollDecision]:
     """
-    Check an event and return its generation id and decision.
+    Check an event and return its id and decision.
 
     :param event: What ``execute_complete`` was given.
-    :raises SeedanceServiceError: where it is none of ours, or of a version that this release does not know. The
-        record of the submission is untouched, so a retry looks at the generation itself.
+    :param key: The name under which the id stands.
+    :raises SeedanceServiceError: where it is none of ours, or of a version that this release does not know. Nothing
+        that is remembered of the submission is touched, so a retry looks by itself.
     """
-    again = "A retry of the task looks at the generation itself."
+    again = "A retry of the task looks by itself."
     if not isinstance(event, Mapping):
         raise SeedanceServiceError(f"The trigger sent no event that can be read: {type(event).__name__}. {again}")
     if event.get("version") != EVENT_VERSION:
@@ -266,9 +300,9 @@ def from_event(event: object) -> tuple[str, PollDecision]:
             f"The trigger's event has version {event.get('version')!r}; this release reads version {EVENT_VERSION}. "
             f"Run the same version of airflow-provider-seedance on triggerers and workers. {again}"
         )
-    generation_id, outcome = event.get("generation_id"), event.get("outcome")
-    if not isinstance(generation_id, str) or outcome not in OUTCOMES:
+    subject_id, outcome = event.get(key), event.get("outcome")
+    if not isinstance(subject_id, str) or outcome not in OUTCOMES:
         raise SeedanceServiceError(f"The trigger's event lacks an id or a known outcome. {again}")
-    return generation_id, PollDecision(
+    return subject_id, PollDecision(
         outcome=outcome, reason=event.get("reason"), message=str(event.get("message") or "")
     )

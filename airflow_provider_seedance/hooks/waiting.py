@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
 
+from airflow_provider_seedance.api.assets import Asset
 from airflow_provider_seedance.api.generation import Generation
-from airflow_provider_seedance.api.polling import PollDecision, Poller
+from airflow_provider_seedance.api.polling import BasePoller, PollDecision
 from airflow_provider_seedance.exceptions import (
     SeedanceAuthError,
     SeedanceError,
@@ -29,76 +31,112 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class StatusLog:
-    """Says in the log when a generation's status changed, and nothing for an ordinary look."""
+#: What is waited for: a generation or an asset.
+Waited = TypeVar("Waited", Generation, Asset)
 
-    def __init__(self, generation_id: str) -> None:
-        self._generation_id = generation_id
+
+class StatusLog:
+    """
+    Says in the log when a status changed, and nothing for an ordinary look.
+
+    :param poller: That of the wait: it knows what is waited for.
+    """
+
+    def __init__(self, poller: BasePoller) -> None:
+        self._subject = f"{poller.noun} {poller.subject_id}"
         self._last: str | None = None
 
-    def saw(self, generation: Generation) -> None:
+    def saw(self, state: Generation | Asset) -> None:
         """Log a status that is another than the last one seen."""
-        if generation.status != self._last:
-            self._last = generation.status
-            progress = "" if generation.progress is None else f", {generation.progress}%"
-            log.info("Generation %s: %s%s", self._generation_id, generation.status[:40] or "(no status)", progress)
+        if state.status != self._last:
+            self._last = state.status
+            progress = "" if state.progress is None else f", {state.progress}%"
+            log.info("%s: %s%s", self._subject, state.status[:40] or "(no status)", progress)
 
 
-def look(hook: SeedanceHook, poller: Poller, status_log: StatusLog) -> tuple[PollDecision, Generation | None]:
+def look(
+    hook: SeedanceHook, poller: BasePoller, status_log: StatusLog, ask: Callable[[str], Waited]
+) -> tuple[PollDecision, Waited | None]:
     """
     Ask once, from a worker.
 
-    :returns: The decision, and the generation where the service described one.
+    :param ask: Asks by id, once.
+    :returns: The decision, and the answer where the service gave one.
     """
     try:
-        generation = hook.get_generation(poller.generation_id, attempts=1)
+        state = ask(poller.subject_id)
     except SeedanceError as e:
         decision = _failed_look(poller, e)
         if decision.refresh_connection:
             hook.refresh()
         return decision, None
-    return _decided(poller, generation, status_log), generation
+    return _decided(poller, state, status_log), state
 
 
-async def look_async(client: SharedClient, poller: Poller, status_log: StatusLog) -> PollDecision:
+async def look_async(
+    client: SharedClient, poller: BasePoller, status_log: StatusLog, ask: Callable[[str], Awaitable[Waited]]
+) -> PollDecision:
     """Ask once, from a triggerer."""
     try:
-        generation = await client.get_generation(poller.generation_id)
+        state = await ask(poller.subject_id)
     except SeedanceError as e:
         decision = _failed_look(poller, e)
         if decision.refresh_connection:
             client.refresh()
         return decision
-    return _decided(poller, generation, status_log)
+    return _decided(poller, state, status_log)
 
 
-def _failed_look(poller: Poller, error: SeedanceError) -> PollDecision:
-    log.warning("Asking for generation %s failed: %s", poller.generation_id, error)
+def _failed_look(poller: BasePoller, error: SeedanceError) -> PollDecision:
+    log.warning("Asking for %s %s failed: %s", poller.noun.lower(), poller.subject_id, error)
     count("poll_errors", error=type(error).__name__)
     return poller.on_error(error, now=time.time())
 
 
-def _decided(poller: Poller, generation: Generation, status_log: StatusLog) -> PollDecision:
-    status_log.saw(generation)
-    decision = poller.on_state(generation, now=time.time())
+def _decided(poller: BasePoller, state: Generation | Asset, status_log: StatusLog) -> PollDecision:
+    status_log.saw(state)
+    decision = poller.on_state(state, now=time.time())
     if decision.warning:
         log.warning(decision.warning)
     return decision
 
 
 def wait(
-    hook: SeedanceHook, poller: Poller, decision: PollDecision, status_log: StatusLog
-) -> tuple[PollDecision, Generation | None]:
+    hook: SeedanceHook,
+    poller: BasePoller,
+    decision: PollDecision,
+    status_log: StatusLog,
+    ask: Callable[[str], Waited],
+) -> tuple[PollDecision, Waited | None]:
     """
     Wait in the worker until there is an outcome.
 
     :param decision: That of the look already taken.
     """
-    generation = None
+    state = None
     while decision.ask_at is not None:
         time.sleep(max(decision.ask_at - time.time(), 0))
-        decision, generation = look(hook, poller, status_log)
-    return decision, generation
+        decision, state = look(hook, poller, status_log, ask)
+    return decision, state
+
+
+async def wait_async(
+    hook: SeedanceHook, poller: BasePoller, ask_of: Callable[[SharedClient], Callable[[str], Awaitable[Waited]]]
+) -> PollDecision:
+    """
+    Wait in the triggerer until there is an outcome.
+
+    :param ask_of: Takes from the shared client the method that asks by id.
+    """
+    status_log = StatusLog(poller)
+    ask_at: float | None = poller.first_look(time.time())
+    decision = PollDecision()
+    async with hook.shared_client() as client:
+        while ask_at is not None:
+            await asyncio.sleep(max(ask_at - time.time(), 0))
+            decision = await look_async(client, poller, status_log, ask_of(client))
+            ask_at = decision.ask_at
+    return decision
 
 
 def require_success(

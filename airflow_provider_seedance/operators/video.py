@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
@@ -198,15 +198,16 @@ class SeedanceGenerateVideoOperator(HidesRenderedFields, BaseOperator):
             if not self.wait_for_completion:
                 submitter.mark_delivered(generation_id)
                 return generation_id
-            poller, status_log = self._poller(record), StatusLog(generation_id)
+            poller = self._poller(record)
+            ask, status_log = partial(self.hook.get_generation, attempts=1), StatusLog(poller)
             if generation is None:
-                decision, generation = look(self.hook, poller, status_log)
+                decision, generation = look(self.hook, poller, status_log, ask)
             else:
                 decision = poller.on_state(generation, now=time.time())
             if decision.outcome is None and self.deferrable:
                 self._defer(poller)
             if decision.outcome is None:
-                decision, generation = wait(self.hook, poller, decision, status_log)
+                decision, generation = wait(self.hook, poller, decision, status_log, ask)
             return self._deliver(request, submitter, decision, generation, generation_id)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
@@ -265,11 +266,11 @@ class SeedanceGenerateVideoOperator(HidesRenderedFields, BaseOperator):
         )
 
     def _defer(self, poller: Poller) -> None:
-        self.log.info("Deferring until generation %s is done; no worker is held meanwhile.", poller.generation_id)
+        self.log.info("Deferring until generation %s is done; no worker is held meanwhile.", poller.subject_id)
         self.defer(
             trigger=SeedanceGenerationTrigger(
                 seedance_conn_id=self.seedance_conn_id,
-                generation_id=poller.generation_id,
+                generation_id=poller.subject_id,
                 deadline=poller.deadline,
                 submitted_at=poller.submitted_at,
                 poll_interval=poller.poll_interval,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensorOperator, PokeReturnValue
@@ -100,7 +100,7 @@ class SeedanceGenerationSensor(HidesRenderedFields, BaseSensorOperator):
             self._not_before = float(saved.get("not_before", 0))
         if time.time() < self._not_before:
             return False  # the service asked for more patience than poke_interval shows
-        decision, generation = look(self.hook, self._poller, StatusLog(self._poller.generation_id))
+        decision, generation = self._look(self._poller)
         if decision.outcome is not None:
             return PokeReturnValue(is_done=True, xcom_value=self._result(decision, generation))
         backs_off = (decision.ask_at or 0) - time.time() > self.poke_interval * 1.5
@@ -119,17 +119,17 @@ class SeedanceGenerationSensor(HidesRenderedFields, BaseSensorOperator):
     def _execute_deferrable(self) -> dict[str, Any]:
         deadline = time.time() + self.timeout
         poller = self._new_poller(deadline=deadline)
-        decision, generation = look(self.hook, poller, StatusLog(poller.generation_id))
+        decision, generation = self._look(poller)
         if decision.outcome is None:
             self._defer(poller)
         return self._result(decision, generation)
 
     def _defer(self, poller: Poller) -> None:
-        self.log.info("Deferring until generation %s is done; no worker is held meanwhile.", poller.generation_id)
+        self.log.info("Deferring until generation %s is done; no worker is held meanwhile.", poller.subject_id)
         self.defer(
             trigger=SeedanceGenerationTrigger(
                 seedance_conn_id=self.seedance_conn_id,
-                generation_id=poller.generation_id,
+                generation_id=poller.subject_id,
                 deadline=poller.deadline,
                 submitted_at=poller.submitted_at,
                 poll_interval=poller.poll_interval,
@@ -137,6 +137,9 @@ class SeedanceGenerationSensor(HidesRenderedFields, BaseSensorOperator):
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout + 300),
         )
+
+    def _look(self, poller: Poller) -> tuple[PollDecision, Generation | None]:
+        return look(self.hook, poller, StatusLog(poller), partial(self.hook.get_generation, attempts=1))
 
     def _new_poller(
         self, *, deadline: float, counts: Mapping[str, Any] | None = None, started: float | None = None

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_seedance.api.polling import DEFAULT_POLL_INTERVAL, PollDecision, Poller, to_event
+from airflow_provider_seedance.api.polling import DEFAULT_POLL_INTERVAL, Poller, to_event
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
-from airflow_provider_seedance.hooks.waiting import StatusLog, look_async
+from airflow_provider_seedance.hooks.waiting import wait_async
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +60,15 @@ class SeedanceGenerationTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send one event: ``{"version", "generation_id", "outcome", "reason", "message"}``."""
-        yield TriggerEvent(to_event(self.generation_id, await self._wait()))
+        poller = Poller(
+            generation_id=self.generation_id,
+            deadline=self.deadline,
+            submitted_at=self.submitted_at,
+            poll_interval=self.poll_interval,
+        )
+        hook = SeedanceHook(self.seedance_conn_id)
+        decision = await wait_async(hook, poller, lambda client: client.get_generation)
+        yield TriggerEvent(to_event(self.generation_id, decision))
 
     async def on_kill(self) -> None:
         """Say what is true when a person ends the deferred task: the service has no cancel (contract 0)."""
@@ -70,19 +76,3 @@ class SeedanceGenerationTrigger(BaseTrigger):
             "Generation %s goes on and is billed: the service cannot cancel it. A retry or a Clear picks it up.",
             self.generation_id,
         )
-
-    async def _wait(self) -> PollDecision:
-        poller = Poller(
-            generation_id=self.generation_id,
-            deadline=self.deadline,
-            submitted_at=self.submitted_at,
-            poll_interval=self.poll_interval,
-        )
-        status_log = StatusLog(self.generation_id)
-        ask_at: float | None = poller.first_look(time.time())
-        async with SeedanceHook(self.seedance_conn_id).shared_client() as client:
-            while ask_at is not None:
-                await asyncio.sleep(max(ask_at - time.time(), 0))
-                decision = await look_async(client, poller, status_log)
-                ask_at = decision.ask_at
-        return decision

@@ -195,7 +195,7 @@ def test_key_rotated_while_deferred_is_read_afresh(
         connect(host=emulator.url, password="sk-new")
         return decision
 
-    monkeypatch.setattr("airflow_provider_seedance.triggers.generation.look_async", rotate_after_first_look)
+    monkeypatch.setattr(waiting, "look_async", rotate_after_first_look)
     assert task.trigger(caught.value)["outcome"] == "succeeded"  # type: ignore[arg-type]
 
 

@@ -10,8 +10,8 @@ import pytest
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError
 from airflow_provider_seedance.hooks import shared_client as module
+from airflow_provider_seedance.hooks import waiting
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
-from airflow_provider_seedance.triggers import generation as triggers
 from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
 
 BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}], "duration": 4}
@@ -128,13 +128,13 @@ async def test_cancelled_trigger_leaves_no_session_behind(emulator: Emulator, mo
             pass
 
     looked = asyncio.Event()
-    look_async = triggers.look_async
+    look_async = waiting.look_async
 
     async def looking(*args: Any) -> Any:
         looked.set()
         return await look_async(*args)
 
-    monkeypatch.setattr(triggers, "look_async", looking)
+    monkeypatch.setattr(waiting, "look_async", looking)
     running = asyncio.create_task(run())
     await asyncio.wait_for(looked.wait(), 10)
     running.cancel()
