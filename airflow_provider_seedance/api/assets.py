@@ -148,6 +148,19 @@ class Asset:
         """Whether it will never be usable."""
         return self.status.lower() in _FAILED
 
+    def to_result(self, *, group_id: str | None = None) -> dict[str, Any]:
+        """
+        Return what operator and sensor hand downstream.
+
+        :param group_id: Where the service does not say it.
+        """
+        return {
+            "asset_id": self.asset_id,
+            "asset_uri": self.uri,
+            "status": self.status,
+            "group_id": self.group_id or group_id,
+        }
+
     def to_error(self) -> SeedanceRequestError:
         """Build the exception for an asset that failed, with what to do about the service's code."""
         code = self.error_code or self.status
@@ -186,6 +199,24 @@ class AssetPoller(BasePoller):
             return PollDecision(outcome="failed", reason=asset.error_code or "failed", message=str(asset.to_error()))
         warning = self._unknown_word(asset.status, asset.status.lower() in _KNOWN)
         return self._again(now, self._jittered(self.poll_interval), warning=warning)
+
+
+def check_asset_id(value: object, *, parameter: str = "asset") -> str:
+    """
+    Return the id in a value that a Dag author gave: an id, ``asset://<id>``, or a result dictionary.
+
+    :raises SeedanceRequestError: where there is none.
+    """
+    given = value.get("asset_id") if isinstance(value, Mapping) else value
+    text = as_text(given) or ""
+    asset_id = as_id(text[len("asset://") :] if text.lower().startswith("asset://") else text)
+    if asset_id is None:
+        raise SeedanceRequestError(
+            f"{parameter!r} holds no asset id: give an id such as 'asset-...', asset://<id>, or the result of "
+            "SeedanceCreateAssetOperator.",
+            field=parameter,
+        )
+    return asset_id
 
 
 def content_name(name: str, digest: str) -> str:

@@ -92,14 +92,24 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
     "audio": ("wav", "mp3"),
 }
 
-#: Size in bytes that an image or a clip must stay under (contract 1.2, 4).
-MAX_BYTES: Mapping[str, int] = {"image": 30 * MIB, "audio": 15 * MIB}
+#: Size in bytes that a file must stay under (contract 1.2, 4).
+MAX_BYTES: Mapping[str, int] = {"image": 30 * MIB, "video": 50 * MIB, "audio": 15 * MIB}
 
 MIN_IMAGE_SIDE = 300
 MAX_IMAGE_SIDE = 6000
 #: Width divided by height.
 MIN_IMAGE_RATIO = 0.4
 MAX_IMAGE_RATIO = 2.5
+
+MIN_VIDEO_SECONDS = 2.0
+MAX_VIDEO_SECONDS = 15.0
+MIN_VIDEO_FPS = 24
+MAX_VIDEO_FPS = 60
+#: Pixels of a frame. The sources disagree: below the first and above the last a refusal is sure, and between the second
+#: and the last it is possible (contract 7, line 14).
+MIN_VIDEO_PIXELS = 409_600
+SURE_VIDEO_PIXELS = 927_408
+MAX_VIDEO_PIXELS = 8_295_044
 
 MIN_AUDIO_SECONDS = 2.0
 #: Holds for one clip and for all clips together.

@@ -72,6 +72,23 @@ class AudioFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """
+    What a check of a video needs to know, read from its head.
+
+    :param width: Pixels.
+    :param height: Pixels.
+    :param seconds: Playing time.
+    :param fps: Frames per second; None where the file does not say.
+    """
+
+    width: int
+    height: int
+    seconds: float
+    fps: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class DataUri:
     """
     A checked ``data:`` URI, not decoded.
@@ -341,3 +358,45 @@ def check_audio_total(seconds: float, *, item: str) -> None:
             "Cut or leave out some.",
             field=item,
         )
+
+
+def check_video(facts: VideoFacts, *, item: str) -> str | None:
+    """
+    Check a video that is to become an asset.
+
+    :param facts: What was read from its head.
+    :param item: Its name in messages.
+    :return: A warning where the service may refuse it, else None.
+    :raises SeedanceRequestError: Sides, pixels, length or frame rate out of bounds (contract 1.2, 4).
+    """
+    low, high = limits.MIN_IMAGE_SIDE, limits.MAX_IMAGE_SIDE
+    size = f"{facts.width}x{facts.height} pixels"
+    if not (low <= facts.width <= high and low <= facts.height <= high):
+        raise SeedanceRequestError(f"{item} has {size}; each side must be {low} to {high}. Scale it.", field=item)
+    if not limits.MIN_IMAGE_RATIO <= facts.width / facts.height <= limits.MAX_IMAGE_RATIO:
+        raise SeedanceRequestError(
+            f"{item} has {size}; width to height must be {limits.MIN_IMAGE_RATIO} to {limits.MAX_IMAGE_RATIO}: crop.",
+            field=item,
+        )
+    pixels = facts.width * facts.height
+    if not limits.MIN_VIDEO_PIXELS <= pixels <= limits.MAX_VIDEO_PIXELS:
+        raise SeedanceRequestError(
+            f"{item} has {size}, {pixels} a frame; {limits.MIN_VIDEO_PIXELS} to {limits.MAX_VIDEO_PIXELS} pass. "
+            "Scale it, to 720p for example.",
+            field=item,
+        )
+    if not limits.MIN_VIDEO_SECONDS <= facts.seconds <= limits.MAX_VIDEO_SECONDS + limits.AUDIO_TOLERANCE_SECONDS:
+        raise SeedanceRequestError(
+            f"{item} plays {facts.seconds:.1f} s; a video must have {limits.MIN_VIDEO_SECONDS:g} to "
+            f"{limits.MAX_VIDEO_SECONDS:g} s. Cut it.",
+            field=item,
+        )
+    if facts.fps is not None and not limits.MIN_VIDEO_FPS - 0.1 <= facts.fps <= limits.MAX_VIDEO_FPS + 0.1:
+        raise SeedanceRequestError(
+            f"{item} has {facts.fps:.1f} frames per second; {limits.MIN_VIDEO_FPS} to {limits.MAX_VIDEO_FPS} are "
+            "allowed. Convert it.",
+            field=item,
+        )
+    if pixels > limits.SURE_VIDEO_PIXELS:
+        return f"{item} has {size}: some versions of the service take 480p and 720p only."
+    return None

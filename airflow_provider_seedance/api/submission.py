@@ -280,7 +280,8 @@ def _find_id(body: object) -> str | None:
     outer = as_mapping(body)
     data = outer.get("data")
     inner = as_mapping(data)
+    wrapped = as_mapping(outer.get("Result"))
     found = [outer.get("id"), outer.get("task_id"), inner.get("id"), inner.get("task_id"), data]
-    found += [source.get(name) for source in (outer, inner) for name in ("taskId", "Id")]
+    found += [source.get(name) for source in (outer, inner, wrapped) for name in ("taskId", "Id")]
     ids = [value for value in map(as_id, found) if value]
     return next((value for value in ids if value.startswith("asyn")), ids[0] if ids else None)

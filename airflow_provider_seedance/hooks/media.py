@@ -12,6 +12,8 @@ import base64
 import errno
 import io
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -115,15 +117,31 @@ def _load(value: str, kind: MediaKind, item: str) -> _Loaded:
 
 
 def _read(value: str, kind: MediaKind, item: str) -> bytes:
-    path = _open_storage(value, item)
-    try:
+    with open_storage(value, item) as path:
         found = path.stat()
-        if found.get("type") == "directory":
-            raise IsADirectoryError
         if found.get("size") is not None:
             check_size(found["size"], kind, item=item)
         with path.open("rb") as file:
             data: bytes = file.read(limits.MAX_BYTES[kind])
+    check_size(len(data), kind, item=item)
+    return data
+
+
+@contextmanager
+def open_storage(value: str, item: str) -> Iterator[ObjectStoragePath]:
+    """
+    Reach a file in a local folder or an object storage.
+
+    :param value: A path that ``ObjectStoragePath`` opens.
+    :param item: Its name in messages.
+    :raises SeedanceRequestError: What stands in its way for good, found here or in the block. A storage that fails for
+        now raises its own error, so that the task's retries apply.
+    """
+    path = _storage_path(value, item)
+    try:
+        if path.stat().get("type") == "directory":
+            raise IsADirectoryError
+        yield path
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _unreadable(item, value, "does not exist", "Correct the path") from error
     except IsADirectoryError as error:
@@ -135,11 +153,9 @@ def _read(value: str, kind: MediaKind, item: str) -> bytes:
         if error.errno != errno.ENAMETOOLONG:
             raise
         raise _unreadable(item, value, "is longer than a path can be", "Correct the path") from error
-    check_size(len(data), kind, item=item)
-    return data
 
 
-def _open_storage(value: str, item: str) -> ObjectStoragePath:
+def _storage_path(value: str, item: str) -> ObjectStoragePath:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     try:
@@ -166,7 +182,7 @@ def _image_size(data: bytes, found: str, item: str) -> tuple[int, int] | None:
     try:
         from PIL import Image
     except ImportError:
-        _say_unchecked("Pillow", "images' pixel sides")
+        say_unchecked("Pillow", "images' pixel sides")
         return None
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -176,7 +192,7 @@ def _image_size(data: bytes, found: str, item: str) -> tuple[int, int] | None:
         raise SeedanceRequestError(f"{item} is wider or higher than {high} pixels. Scale it.", field=item) from error
     except (OSError, ValueError, SyntaxError) as error:
         if found in ("heic", "heif"):
-            _say_unchecked("a HEIF plugin of Pillow", "HEIF images' pixel sides")
+            say_unchecked("a HEIF plugin of Pillow", "HEIF images' pixel sides")
             return None
         raise _broken(item, found) from error
 
@@ -185,7 +201,7 @@ def _audio_seconds(data: bytes, found: str, item: str) -> float | None:
     try:
         import av
     except ImportError:
-        _say_unchecked("PyAV", "sound's playing time")
+        say_unchecked("PyAV", "sound's playing time")
         return None
     try:
         with av.open(io.BytesIO(data), mode="r", format=found) as container:
@@ -206,7 +222,7 @@ def _broken(item: str, found: str) -> SeedanceRequestError:
 
 
 @cache
-def _say_unchecked(missing: str, what: str) -> None:
+def say_unchecked(missing: str, what: str) -> None:
     """Say once per process that a check is left to the service."""
     log.info(
         "Without %s, %s are left to the service to check. Install airflow-provider-seedance[media].", missing, what

@@ -3,53 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_seedance.api.errors import error_from
 from airflow_provider_seedance.api.generation import Generation, check_generation_id
 from airflow_provider_seedance.api.request import encode_body
 from airflow_provider_seedance.api.submission import SubmitAnswer, read_submit_answer
-from airflow_provider_seedance.exceptions import (
-    SeedanceAmbiguousSubmissionError,
-    SeedanceNotFoundError,
-    SeedanceRequestError,
-    SeedanceServiceError,
-)
-from airflow_provider_seedance.hooks.endpoint import Endpoint, warn_if_in_clear
-from airflow_provider_seedance.hooks.transport import (
-    CONNECT_TIMEOUT,
-    Answer,
-    TransportError,
-    is_passing,
-    parse_body,
-    read_body,
-    retrying,
-    transport_errors,
-    waits_shortly,
-)
+from airflow_provider_seedance.exceptions import SeedanceNotFoundError, SeedanceRequestError, SeedanceServiceError
+from airflow_provider_seedance.hooks.assets import AssetCalls
+from airflow_provider_seedance.hooks.base import READ_ATTEMPTS
+from airflow_provider_seedance.hooks.endpoint import Endpoint
+from airflow_provider_seedance.hooks.transport import CONNECT_TIMEOUT, Answer, transport_errors
 
 if TYPE_CHECKING:
     import requests
-    from tenacity import Future
 
     from airflow_provider_seedance.hooks.shared_client import SharedClient
 
 GENERATIONS_PATH = "/v1/video/generations"
 MODELS_PATH = "/v1/models"
-
-#: Tries of a call that costs nothing.
-READ_ATTEMPTS = 4
-#: Tries of the paid call, repeated only where nothing was created.
-SUBMIT_ATTEMPTS = 6
-#: Seconds before the second try; doubled for each further one.
-READ_BACKOFF = 1.0
-SUBMIT_BACKOFF = 5.0
 
 
 def read_generation(answer: Answer, generation_id: str, endpoint: Endpoint) -> Generation:
@@ -65,57 +39,12 @@ def read_generation(answer: Answer, generation_id: str, endpoint: Endpoint) -> G
     )
 
 
-class SeedanceHook(BaseHook):
+class SeedanceHook(AssetCalls):
     """
     Talk to the Starrise AI API.
 
     :param seedance_conn_id: The connection: password is the key, host the base URL.
     """
-
-    conn_name_attr = "seedance_conn_id"
-    default_conn_name = "seedance_default"
-    conn_type = "seedance"
-    hook_name = "Seedance (Starrise AI)"
-
-    def __init__(self, seedance_conn_id: str = default_conn_name, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.seedance_conn_id = seedance_conn_id
-
-    @cached_property
-    def endpoint(self) -> Endpoint:
-        """
-        The connection, read once.
-
-        :raises AirflowNotFoundException: where there is no such connection.
-        :raises SeedanceAuthError: without a key.
-        :raises SeedanceRequestError: with a field that cannot be used.
-        """
-        conn = self.get_connection(self.seedance_conn_id)
-        endpoint = Endpoint.from_connection(conn, conn.extra_dejson)
-        warn_if_in_clear(endpoint)
-        return endpoint
-
-    def refresh(self) -> None:
-        """Forget the connection, so that the next call reads it afresh: its key may have been changed meanwhile."""
-        self.close()
-        self.__dict__.pop("endpoint", None)
-
-    @cached_property
-    def _session(self) -> requests.Session:
-        import requests
-
-        return requests.Session()
-
-    def get_conn(self) -> requests.Session:
-        """Return the ``requests.Session`` of all calls. It carries no key: each call to the service adds it."""
-        return self._session
-
-    def close(self) -> None:
-        """Close the session's connections. The hook stays usable."""
-        if "_session" in self.__dict__:
-            self._session.close()
-
-    # -- calls to the service ---------------------------------------------------------------------------------------
 
     def create_generation(
         self,
@@ -141,38 +70,17 @@ class SeedanceHook(BaseHook):
         payload = encode_body(body)
 
         def send() -> SubmitAnswer:
-            before_send()
-            answer = self._submit(payload, item_name, secrets)
-            if answer.verdict in ("refused", "repeat"):
-                after_refusal()
-            return answer
-
-        answer: SubmitAnswer = retrying(SUBMIT_ATTEMPTS, SUBMIT_BACKOFF, _may_repeat)(send)
-        if answer.error is None:
-            return check_generation_id(answer.generation_id)
-        if answer.verdict != "lost":
-            raise answer.error
-        raise SeedanceAmbiguousSubmissionError(
-            f"The answer to a paid call was lost: {answer.error}",
-            code=answer.error.code,
-            status=answer.error.status,
-            request_id=answer.error.request_id,
-        ) from answer.error
-
-    def _submit(self, payload: bytes, item_name: Callable[[int], str | None], secrets: Iterable[str]) -> SubmitAnswer:
-        self.close()  # a kept-alive connection may be half dead; one that cannot be made was surely not used
-        try:
             answer = self._call("POST", GENERATIONS_PATH, data=payload, timeout=self.endpoint.submit_timeout)
-        except TransportError as e:
-            return SubmitAnswer("lost" if e.sent else "repeat", error=e)
-        return read_submit_answer(
-            answer.status,
-            answer.body,
-            headers=answer.headers,
-            conn_id=self.seedance_conn_id,
-            secrets=(self.endpoint.api_key, *secrets),
-            item_name=item_name,
-        )
+            return read_submit_answer(
+                answer.status,
+                answer.body,
+                headers=answer.headers,
+                conn_id=self.seedance_conn_id,
+                secrets=(self.endpoint.api_key, *secrets),
+                item_name=item_name,
+            )
+
+        return self._pay(send, before_send=before_send, after_refusal=after_refusal)
 
     def get_generation(self, generation_id: str, *, attempts: int = READ_ATTEMPTS) -> Generation:
         """
@@ -188,7 +96,7 @@ class SeedanceHook(BaseHook):
         def ask() -> Generation:
             return read_generation(self._call("GET", path), generation_id, self.endpoint)
 
-        generation: Generation = retrying(attempts, READ_BACKOFF, is_passing)(ask)
+        generation: Generation = self._free(ask, attempts)
         return generation
 
     def list_models(self) -> list[str]:
@@ -211,7 +119,7 @@ class SeedanceHook(BaseHook):
                 secrets=(self.endpoint.api_key,),
             )
 
-        models: list[str] = retrying(READ_ATTEMPTS, READ_BACKOFF, is_passing)(ask)
+        models: list[str] = self._free(ask)
         return models
 
     def test_connection(self) -> tuple[bool, str]:
@@ -261,48 +169,7 @@ class SeedanceHook(BaseHook):
 
         return shared_client(self.seedance_conn_id)
 
-    def _transport(self) -> dict[str, Any]:
-        proxy = self.endpoint.proxy
-        return {
-            "verify": self.endpoint.verify,
-            "proxies": {"http": proxy, "https": proxy} if proxy else None,
-        }
-
-    def _call(self, method: str, path: str, *, data: bytes | None = None, timeout: float | None = None) -> Answer:
-        """Send one request to the service, once. Redirects are not followed: they would carry the key along."""
-        endpoint = self.endpoint
-
-        def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
-            request.headers["Authorization"] = f"Bearer {endpoint.api_key}"
-            return request
-
-        limit = timeout or endpoint.timeout
-        with (
-            transport_errors(endpoint.base_url, conn_id=endpoint.conn_id),
-            self.get_conn().request(
-                method,
-                endpoint.base_url + path,
-                data=data,
-                headers={"Accept": "application/json"} | ({"Content-Type": "application/json"} if data else {}),
-                auth=authorize,
-                allow_redirects=False,
-                stream=True,
-                timeout=(min(CONNECT_TIMEOUT, limit), limit),
-                **self._transport(),
-            ) as response,
-        ):
-            raw = read_body(response, deadline=time.monotonic() + limit)
-            return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, parse_body(raw))
-
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Send no credentials at all: without this, requests would look into a netrc file."""
     return request
-
-
-def _may_repeat(outcome: Future) -> bool:
-    """Whether an answer to the paid call proves that nothing was created and says that waiting helps."""
-    if outcome.failed:
-        return False
-    answer: SubmitAnswer = outcome.result()
-    return answer.verdict == "repeat" and waits_shortly(answer.error)

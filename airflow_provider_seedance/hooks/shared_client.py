@@ -21,8 +21,10 @@ import aiohttp
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+from airflow_provider_seedance.api.assets import Asset
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.exceptions import SeedanceRequestError
+from airflow_provider_seedance.hooks.assets import ASSET_PATH, read_asset_answer
 from airflow_provider_seedance.hooks.endpoint import Endpoint, warn_if_in_clear
 from airflow_provider_seedance.hooks.seedance import GENERATIONS_PATH, read_generation
 from airflow_provider_seedance.hooks.transport import CONNECT_TIMEOUT, Answer, TransportError, parse_body
@@ -58,10 +60,23 @@ class SharedClient:
         :raises SeedanceError: The typed exception of any failure.
         """
         endpoint = await self._open()
-        url = f"{endpoint.base_url}{GENERATIONS_PATH}/{generation_id}"
+        answer = await self._ask(endpoint, "GET", f"{GENERATIONS_PATH}/{generation_id}")
+        return read_generation(answer, generation_id, endpoint)
+
+    async def get_asset(self, asset_id: str) -> Asset:
+        """
+        Ask for an asset, once. Costs nothing.
+
+        :raises SeedanceError: The typed exception of any failure.
+        """
+        endpoint = await self._open()
+        answer = await self._ask(endpoint, "POST", f"{ASSET_PATH}GetAsset", json={"Id": asset_id})
+        return Asset.from_response(read_asset_answer("GetAsset", answer, endpoint), asset_id=asset_id)
+
+    async def _ask(self, endpoint: Endpoint, method: str, path: str, **body: Any) -> Answer:
         assert self._session is not None
         try:
-            async with self._session.get(url, **self._options) as response:
+            async with self._session.request(method, endpoint.base_url + path, **self._options, **body) as response:
                 raw = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as e:
             # the type alone: the texts of aiohttp can hold an address
@@ -69,7 +84,7 @@ class SharedClient:
         headers = {} if response.status == 200 else {name.lower(): text for name, text in response.headers.items()}
         if response.status in (401, 403):
             self._refused = endpoint
-        return read_generation(Answer(response.status, headers, parse_body(raw)), generation_id, endpoint)
+        return Answer(response.status, headers, parse_body(raw))
 
     def refresh(self) -> None:
         """Have a connection whose key was refused read afresh: once, however many triggers were refused with it."""

@@ -194,3 +194,21 @@ def fetch_outcome(hook: SeedanceHook, generation_id: str, decision: PollDecision
         except SeedanceError as e:
             log.warning("The reason of the failure could not be fetched: %s", e)
     return None
+
+
+def require_active(decision: PollDecision, asset: Asset | None) -> Asset:
+    """
+    Return the asset of a wait that succeeded.
+
+    :raises SeedanceError: The typed exception of any other outcome.
+    """
+    if decision.outcome == "succeeded" and asset is not None:
+        return asset
+    if asset is not None and asset.is_failed:
+        raise asset.to_error()
+    raise _outcome_error(decision, None, ())
+
+
+def fetch_asset(hook: SeedanceHook, asset_id: str, decision: PollDecision) -> Asset | None:
+    """Fetch what an event is about, where the service knows it."""
+    return hook.get_asset(asset_id) if decision.outcome in ("succeeded", "failed") else None

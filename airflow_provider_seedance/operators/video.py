@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_seedance.api.generation import Generation, iso
 from airflow_provider_seedance.api.polling import DEFAULT_POLL_INTERVAL, Poller, from_event
 from airflow_provider_seedance.api.request import GenerationRequest, check_literals
-from airflow_provider_seedance.exceptions import FINAL_ERRORS, SEEDANCE_RETRY_POLICY, SeedanceRequestError
+from airflow_provider_seedance.exceptions import SEEDANCE_RETRY_POLICY, SeedanceRequestError
+from airflow_provider_seedance.hooks.final_errors import final_errors_fail
 from airflow_provider_seedance.hooks.hidden import HidesRenderedFields, reveal
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.hooks.submission import SubmissionStore, Submitter
@@ -59,17 +59,6 @@ def is_literal(value: object) -> bool:
     if isinstance(value, str):
         return "{{" not in value and "{%" not in value
     return not hasattr(value, "resolve")
-
-
-@contextmanager
-def final_errors_fail() -> Iterator[None]:
-    """On Airflow < 3.3, which has no retry policies, fail the task at once where a retry cannot help."""
-    try:
-        yield
-    except FINAL_ERRORS as e:
-        if SEEDANCE_RETRY_POLICY is None:
-            raise AirflowFailException(f"{type(e).__name__}: {e}") from e
-        raise
 
 
 class SeedanceGenerateVideoOperator(HidesRenderedFields, BaseOperator):

@@ -15,8 +15,8 @@ from airflow_provider_seedance.emulator import Emulator
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the waits before a trigger's first look and between tries of a call; their number and kind stay."""
     monkeypatch.setattr("airflow_provider_seedance.api.polling.FIRST_POLL_DELAY", 0.05)
-    monkeypatch.setattr("airflow_provider_seedance.hooks.seedance.READ_BACKOFF", 0.01)
-    monkeypatch.setattr("airflow_provider_seedance.hooks.seedance.SUBMIT_BACKOFF", 0.01)
+    monkeypatch.setattr("airflow_provider_seedance.hooks.base.READ_BACKOFF", 0.01)
+    monkeypatch.setattr("airflow_provider_seedance.hooks.base.SUBMIT_BACKOFF", 0.01)
 
 
 @pytest.fixture

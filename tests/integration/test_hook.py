@@ -21,7 +21,7 @@ from airflow_provider_seedance.exceptions import (
     SeedanceRequestError,
     SeedanceServiceError,
 )
-from airflow_provider_seedance.hooks import seedance
+from airflow_provider_seedance.hooks import base
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 
 BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}], "duration": 4}
@@ -133,7 +133,7 @@ def test_refused_connection_is_repeated_a_few_times_and_then_raised(
         SeedanceHook().create_generation(
             BODY, before_send=lambda: seen.append("send"), after_refusal=lambda: seen.append("refused")
         )
-    assert seen == ["send", "refused"] * seedance.SUBMIT_ATTEMPTS
+    assert seen == ["send", "refused"] * base.SUBMIT_ATTEMPTS
     assert "nothing was created" in caplog.text
 
 
@@ -163,7 +163,7 @@ def test_a_new_connection_is_made_for_the_paid_call(emulator: Emulator) -> None:
 def test_a_question_is_repeated_where_trouble_passes(emulator: Emulator, fault: dict[str, Any]) -> None:
     hook = SeedanceHook()
     generation_id = hook.create_generation(BODY)
-    emulator.fault(route="query", count=seedance.READ_ATTEMPTS - 1, **fault)
+    emulator.fault(route="query", count=base.READ_ATTEMPTS - 1, **fault)
     assert hook.get_generation(generation_id).generation_id == generation_id
 
 

@@ -72,7 +72,7 @@ def file(tmp_path: Path) -> Any:
 
 @pytest.fixture(autouse=True)
 def _nothing_said_yet() -> None:
-    media._say_unchecked.cache_clear()
+    media.say_unchecked.cache_clear()
 
 
 def refusal(value: str, kind: MediaKind = "image") -> str:
