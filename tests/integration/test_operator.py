@@ -124,7 +124,7 @@ def test_deadline_ends_in_a_timeout_that_keeps_the_record(emulator: Emulator, de
     [
         ({"fail": {"code": "OutputVideoSensitiveContentDetected", "message": "x"}}, SeedanceModerationError),
         ({"fail": {"code": "InternalServiceError", "message": "x"}}, SeedanceGenerationFailedError),
-        ({"fail": {"code": "x", "message": "任务超时（30分钟）", "plain": True}}, SeedanceGenerationFailedError),  # noqa: RUF001
+        ({"fail": {"code": "x", "message": "任务超时（30分钟）", "plain": True}}, SeedanceGenerationFailedError),
         ({"inner": "expired"}, SeedanceGenerationFailedError),
         ({"no_link": 100}, SeedanceServiceError),
     ],

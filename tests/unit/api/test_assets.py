@@ -104,8 +104,15 @@ def poller() -> AssetPoller:
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [("Active", "succeeded"), ("active", "succeeded"), ("Processing", None), ("", None), ("New", None)]
-    + [("Failed", "failed"), ("Inactive", "failed")],
+    [
+        ("Active", "succeeded"),
+        ("active", "succeeded"),
+        ("Processing", None),
+        ("", None),
+        ("New", None),
+        ("Failed", "failed"),
+        ("Inactive", "failed"),
+    ],
 )
 def test_each_status_leads_to_its_decision(status: str, outcome: str | None) -> None:
     decision = poller().on_state(Asset(asset_id="a", status=status), now=START)

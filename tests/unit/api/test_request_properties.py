@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_seedance.api.request import GenerationRequest, encode_body, check_literals, fingerprint
+from airflow_provider_seedance.api.request import GenerationRequest, check_literals, encode_body, fingerprint
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 
 PARAMETERS = [

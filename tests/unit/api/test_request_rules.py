@@ -273,8 +273,8 @@ def test_media_without_text_is_sent_with_a_warning() -> None:
         ("猫 " * 501, True),
         ("猫" * 500 + " word" * 1000, False),
         ("猫" * 300 + " word" * 1001, True),
-        ("一只 cat 在 piano 上，" * 125, False),  # noqa: RUF001
-        ("，。！ " * 2000, False),  # noqa: RUF001
+        ("一只 cat 在 piano 上，" * 125, False),
+        ("，。！ " * 2000, False),
         ("𠀀" * 501, True),
         ("cat-like don't " * 500, False),
     ],

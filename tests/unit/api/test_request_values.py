@@ -57,7 +57,7 @@ def test_value_is_taken_for_what_it_plainly_means(name: str, given: Any, taken: 
         ("duration", "4.5"),
         ("duration", ""),
         ("duration", True),
-        ("duration", "８"),  # noqa: RUF001
+        ("duration", "８"),
         ("duration", "9" * 5000),
         ("duration", float("inf")),
         ("duration", float("nan")),
