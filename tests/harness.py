@@ -60,6 +60,7 @@ class Task:
     retries: int = 2
     store: TaskStateStore | None = field(default_factory=TaskStateStore)
     try_number: int = 1
+    run_id: str = "manual__1"
     xcom: dict[str, Any] = field(default_factory=dict)
     deferrals: list[TaskDeferred] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
@@ -110,6 +111,7 @@ class Task:
         ti = SimpleNamespace(
             max_tries=self.max_tries,
             try_number=self.try_number,
+            run_id=self.run_id,
             xcom_push=lambda key, value: self.xcom.__setitem__(key, value),
             get_first_reschedule_date=lambda context: None,
         )

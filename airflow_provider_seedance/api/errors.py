@@ -262,16 +262,16 @@ def _classify(
             f"The service has no such route ({quoted}). Set the host of connection {conn_id!r} to the base URL.",
             field="host",
         )
+    if status == 404 or _is_unknown_task(detail):
+        return SeedanceNotFoundError(
+            f"The service does not know it ({quoted}). Check the id and that the key is the one that created it; "
+            "records are kept for about 7 days."
+        )
     if _is_asset_missing(detail):
         return SeedanceRequestError(
             f"The service does not find an asset ({quoted}). Check its id, that it is Active, and that the key is the "
             "one that created it.",
             field=_item(detail, item_name) or "content",
-        )
-    if status == 404 or _is_unknown_task(detail):
-        return SeedanceNotFoundError(
-            f"The service does not know it ({quoted}). Check the id and that the key is the one that created it; "
-            "records are kept for about 7 days."
         )
     if status == 403:
         return SeedanceAuthError(
