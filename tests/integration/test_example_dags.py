@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from airflow_provider_seedance.emulator import Emulator
 
@@ -34,15 +35,53 @@ def test_example_parses_without_warnings(path: Path) -> None:
     assert ours == []
 
 
+@pytest.fixture
+def conf(tmp_path: Path) -> dict[str, str]:
+    """Values for the examples' parameters: a folder to save to, and one with two pictures to read."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("hero", "villain"):
+        Image.new("RGB", (400, 400), "red" if name == "hero" else "blue").save(folder / f"{name}.png")
+    return {"target": f"file://{tmp_path}/videos", "folder": f"file://{folder}"}
+
+
+def run(dag: Any, conf: dict[str, str]) -> None:
+    """Run a Dag in this process, its triggers in line."""
+    given = {name: value for name, value in conf.items() if name in dag.params}
+    assert str(dag.test(run_conf=given).state) == "success"
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs(
-    path: Path, seedance_emulator: Emulator, airflow_db: None, quick_first_look: None, tmp_path: Path
+    path: Path,
+    seedance_emulator: Emulator,
+    airflow_db: None,
+    quick_first_look: None,
+    tmp_path: Path,
+    conf: dict[str, str],
 ) -> None:
     (dag,) = load(path).values()
-    conf = {"target": f"file://{tmp_path}"} if "target" in dag.params else {}
-    run = dag.test(run_conf=conf)
-    assert str(run.state) == "success"
+    run(dag, conf)
     stats = seedance_emulator.stats()
-    assert stats["posts"] == stats["created"] >= 1
-    if conf:
+    assert stats["posts"] == stats["created"]
+    assert stats["created"] + stats["assets_created"] >= 1
+    if "target" in dag.params:
         assert len(list(tmp_path.rglob("*.mp4"))) == stats["created"]
+
+
+@pytest.mark.parametrize(("name", "groups", "assets"), [("character", 1, 1), ("assets_from_storage", 1, 2)])
+def test_assets_are_paid_for_by_the_first_run_only(
+    seedance_emulator: Emulator,
+    airflow_db: None,
+    quick_first_look: None,
+    conf: dict[str, str],
+    name: str,
+    groups: int,
+    assets: int,
+) -> None:
+    (dag,) = load(next(path for path in EXAMPLES if path.stem == f"seedance_{name}")).values()
+    for _ in range(3):
+        run(dag, conf)
+    stats = seedance_emulator.stats()
+    assert (stats["asset_groups_created"], stats["assets_created"]) == (groups, assets)
+    assert stats["asset_calls_billed"] == groups + assets
