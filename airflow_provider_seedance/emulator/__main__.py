@@ -10,7 +10,10 @@ import signal
 import ssl
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from airflow_provider_seedance.emulator.assets import SHAPES, UNKNOWN_ASSETS, AssetOptions
 
 if TYPE_CHECKING:
     from airflow_provider_seedance.emulator.faults import Fault
@@ -46,6 +49,21 @@ def _parser() -> argparse.ArgumentParser:
         metavar="JSON",
         help='a fault, may be repeated, e.g. \'{"route": "create", "status": 429, "headers": {"Retry-After": "2"}}\'',
     )
+    parser.add_argument(
+        "--asset-shape",
+        choices=SHAPES,
+        default="flat",
+        help="asset routes answer flat or under Result (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--unknown-assets",
+        choices=UNKNOWN_ASSETS,
+        default="refuse",
+        help="what a generation that names an asset that is not there gets (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--state", type=Path, metavar="FILE", help="keep generations, assets, counters, keys and links in it"
+    )
     parser.add_argument("--certfile", help="serve https with this certificate (PEM)")
     parser.add_argument("--keyfile", help="its private key (PEM), where it is not in the same file")
     return parser
@@ -60,7 +78,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         "moderate_output_words": options.moderate_output_word,
     }
     lists: dict[str, Any] = {name: tuple(words) for name, words in given.items() if words}
-    return Settings(speed=options.speed, link_ttl=options.link_ttl, **lists)
+    assets = AssetOptions(options.asset_shape, options.unknown_assets)
+    return Settings(speed=options.speed, link_ttl=options.link_ttl, state=options.state, assets=assets, **lists)
 
 
 async def _run(
@@ -84,7 +103,7 @@ async def _run(
         await stopping.wait()
     finally:
         await runner.cleanup()
-        world.studio.close()
+        world.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

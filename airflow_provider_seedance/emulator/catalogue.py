@@ -47,6 +47,20 @@ PIXELS: dict[str, dict[str, tuple[int, int]]] = {
 #: the resolution that the super-resolution product enlarges from (a guess: one row lower)
 UPSTREAM_RESOLUTION = {"720p": "480p", "1080p": "720p", "2k": "1080p"}
 
+#: actions of the asset routes (contract 4)
+ASSET_ACTIONS = (
+    "CreateAssetGroup",
+    "GetAssetGroup",
+    "ListAssetGroups",
+    "UpdateAssetGroup",
+    "DeleteAssetGroup",
+    "CreateAsset",
+    "GetAsset",
+    "ListAssets",
+    "UpdateAsset",
+    "DeleteAsset",
+)
+
 #: frames per second of every clip
 FPS = 24
 

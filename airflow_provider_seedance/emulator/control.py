@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
+
 from aiohttp import web
 
 from airflow_provider_seedance.emulator.faults import Fault
@@ -37,7 +40,7 @@ async def finish(request: web.Request) -> web.Response:
 
 async def expire_links(request: web.Request) -> web.Response:
     """``POST /_emulator/expire_links``."""
-    request.app[WORLD].links.expire_all()
+    request.app[WORLD].expire_links()
     return web.json_response({})
 
 
@@ -46,7 +49,7 @@ async def set_api_keys(request: web.Request) -> web.Response:
     keys = await request.json()
     if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
         return web.json_response({"error": "a list of keys is needed"}, status=400)
-    request.app[WORLD].api_keys = set(keys)
+    request.app[WORLD].set_api_keys(keys)
     return web.json_response({})
 
 
@@ -58,6 +61,26 @@ async def stats(request: web.Request) -> web.Response:
 async def generations(request: web.Request) -> web.Response:
     """``GET /_emulator/generations``."""
     return web.json_response(request.app[WORLD].describe())
+
+
+async def assets(request: web.Request) -> web.Response:
+    """``GET /_emulator/assets``."""
+    return web.json_response(request.app[WORLD].library.describe_assets(time.time()))
+
+
+async def asset_groups(request: web.Request) -> web.Response:
+    """``GET /_emulator/asset_groups``."""
+    return web.json_response(request.app[WORLD].library.describe_groups())
+
+
+async def asset_options(request: web.Request) -> web.Response:
+    """``POST /_emulator/asset_options`` with the fields of :class:`~.assets.AssetOptions` that are to change."""
+    library = request.app[WORLD].library
+    try:
+        library.options = dataclasses.replace(library.options, **await request.json())
+    except (ValueError, TypeError) as error:
+        return web.json_response({"error": str(error)}, status=400)
+    return web.json_response({})
 
 
 async def requests(request: web.Request) -> web.Response:
@@ -75,4 +98,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_post("/_emulator/api_keys", set_api_keys)
     app.router.add_get("/_emulator/stats", stats)
     app.router.add_get("/_emulator/generations", generations)
+    app.router.add_get("/_emulator/assets", assets)
+    app.router.add_get("/_emulator/asset_groups", asset_groups)
+    app.router.add_post("/_emulator/asset_options", asset_options)
     app.router.add_get("/_emulator/requests", requests)

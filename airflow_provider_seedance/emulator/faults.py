@@ -6,10 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-#: routes that a fault can strike; ``any`` is all of these but the control routes and ``generation``
-REQUEST_ROUTES = ("create", "query", "models", "download")
+from airflow_provider_seedance.emulator.catalogue import ASSET_ACTIONS
+
+#: routes whose requests a fault can strike; ``any`` stands for all of them, ``asset`` for those of the asset actions
+REQUEST_ROUTES = ("create", "query", "models", "download", "preview", *ASSET_ACTIONS)
 _REQUEST_KINDS = ("status", "drop", "hang", "delay")
-_FATE_KINDS = ("fail", "stuck", "inner", "no_link", "status_word", "lose", "visible_after")
+_FATE_KINDS = {
+    "generation": ("fail", "stuck", "inner", "no_link", "status_word", "lose", "visible_after"),
+    "asset_fate": ("fail", "stuck", "inactive", "lose", "visible_after"),
+    "asset_group_fate": ("visible_after",),
+}
+_KINDS = dict.fromkeys((*_REQUEST_KINDS, *(kind for kinds in _FATE_KINDS.values() for kind in kinds)))
+#: routes that stand for several
+_STRUCK = {"any": REQUEST_ROUTES, "asset": ASSET_ACTIONS}
 _DROPS = ("before_body", "after_body", "mid_answer")
 
 
@@ -17,7 +26,8 @@ _DROPS = ("before_body", "after_body", "mid_answer")
 class Fault:
     """One fault, of exactly one kind.
 
-    On requests (``route`` is ``create``, ``query``, ``models``, ``download`` or ``any``):
+    On requests (``route`` is ``create``, ``query``, ``models``, ``download``, ``preview``, an asset action such as
+    ``CreateAsset``, ``asset`` for all of these actions, or ``any``):
 
     :param status: a canned answer of this HTTP status, with ``json`` or ``body`` (text) and ``headers``
     :param drop: reset the connection: ``before_body`` (right after the request's head), ``after_body`` (without an
@@ -38,7 +48,15 @@ class Fault:
     :param lose: no query ever finds it
     :param visible_after: no query finds it in its first so many seconds
 
-    :param count: how many requests or generations are struck; 0 means until the faults are cleared
+    On the fate of an asset (``route`` is ``asset_fate``), taken by the next assets made: ``fail`` (processing ends as
+    ``Failed`` with this ``code`` and ``message``), ``stuck`` (it is processed for ever), ``lose`` and ``visible_after``
+    (neither by its id nor in a generation is it found, only in lists), and
+
+    :param inactive: processing ends as ``Inactive``
+
+    On the fate of a group (``route`` is ``asset_group_fate``), taken by the next groups made: ``visible_after``.
+
+    :param count: how many requests, generations, assets or groups are struck; 0 means until the faults are cleared
     :param skip: how many are let through first
     :param generation_id: strike this generation, made already, instead of the next ones
     """
@@ -60,14 +78,15 @@ class Fault:
     status_word: str | None = None
     lose: bool | None = None
     visible_after: float | None = None
+    inactive: bool | None = None
     count: int = 1
     skip: int = 0
     generation_id: str | None = None
 
     def __post_init__(self) -> None:
-        kinds = _FATE_KINDS if self.route == "generation" else _REQUEST_KINDS
-        given = [name for name in (*_REQUEST_KINDS, *_FATE_KINDS) if getattr(self, name) is not None]
-        if self.route not in (*REQUEST_ROUTES, "any", "generation"):
+        kinds = _FATE_KINDS.get(self.route, _REQUEST_KINDS)
+        given = [name for name in _KINDS if getattr(self, name) is not None]
+        if self.route not in (*REQUEST_ROUTES, "any", "asset", *_FATE_KINDS):
             raise ValueError(f"unknown route {self.route!r}")
         if len(given) != 1 or given[0] not in kinds:
             raise ValueError(f"a fault on {self.route!r} needs exactly one of {', '.join(kinds)}, got {given}")
@@ -123,9 +142,9 @@ class FaultList:
         self._faults.clear()
 
     def strike(self, route: str) -> Fault | None:
-        """Return the fault for one request or generation, and count it; None where none strikes."""
+        """Return the fault for one request, generation, asset or group, and count it; None where none strikes."""
         for fault in self._faults:
-            if fault.route != route and not (fault.route == "any" and route in REQUEST_ROUTES):
+            if route not in _STRUCK.get(fault.route, (fault.route,)):
                 continue
             if fault.skip:
                 fault.skip -= 1

@@ -6,14 +6,14 @@ import json
 import secrets
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_seedance.emulator import catalogue
+from airflow_provider_seedance.emulator import catalogue, rules
 from airflow_provider_seedance.emulator.clips import ClipSpec
 from airflow_provider_seedance.emulator.faults import Fault
-from airflow_provider_seedance.emulator.rules import Order
+from airflow_provider_seedance.emulator.rules import AssetLookup, Order
 
 #: seconds from submission to the end, at speed 1; the vendor names 1 to 5 minutes
 TYPICAL_SECONDS = 90.0
@@ -87,6 +87,26 @@ class Generation:
             ends=now + seconds,
             seed=order.seed if order.seed is not None else secrets.randbelow(2**31),
         )
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], assets: AssetLookup) -> Generation:
+        """Make it again from :meth:`to_json`; the order is read from the request once more.
+
+        :param assets: finds the assets that it names
+        """
+        fault = value["fault"]
+        return cls(
+            **{
+                **value,
+                "order": rules.check(value["request"], (), assets),
+                "fault": Fault.from_json(fault) if fault is not None else None,
+            }
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it but the order, which the request tells, as JSON."""
+        kept = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "order"}
+        return {**kept, "fault": asdict(self.fault) if self.fault is not None else None}
 
     @property
     def clip(self) -> ClipSpec:

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 class EmulatorControl:
@@ -54,7 +55,7 @@ class EmulatorControl:
         self._call("POST", "reset")
 
     def finish(self) -> None:
-        """Bring every running generation to its end now, whatever the speed."""
+        """Bring every running generation, and the processing of every asset, to its end now, whatever the speed."""
         self._call("POST", "finish")
 
     def expire_links(self) -> None:
@@ -70,13 +71,38 @@ class EmulatorControl:
 
         :returns: ``posts``, ``queries``, ``models``, ``downloads`` (requests received), ``requests`` (by route),
             ``created`` (generations made), ``refunded`` (of these, failed), ``billed`` (the others), ``billed_tokens``,
-            ``refunded_tokens``
+            ``refunded_tokens``, ``asset_groups_created`` and ``assets_created`` (deleted ones, too), and
+            ``asset_calls_billed``
         """
         return dict(self._call("GET", "stats"))
 
     def generations(self) -> list[dict[str, Any]]:
         """Return what was generated, in order: id, status, model, mode, times, tokens, counters, the request's body."""
         return list(self._call("GET", "generations"))
+
+    def assets(self) -> list[dict[str, Any]]:
+        """Return the assets of all keys, in order.
+
+        :returns: id, group_id, name, type, model, status, error_code, token (number of the key), created_at, ready_at,
+            url (where it was made from one), sha256 (of its bytes, where it was not)
+        """
+        return list(self._call("GET", "assets"))
+
+    def asset_groups(self) -> list[dict[str, Any]]:
+        """Return the groups of all keys, in order.
+
+        :returns: id, name (as sent), listed_name, description, token (number of the key), created_at, assets (ids)
+        """
+        return list(self._call("GET", "asset_groups"))
+
+    def asset_options(self, **fields: Any) -> None:
+        """Change how the asset routes behave from now on.
+
+        :param fields: those of :class:`~airflow_provider_seedance.emulator.assets.AssetOptions`: ``shape``,
+            ``unknown``, ``count_error``
+        :raises ValueError: an unknown field or value
+        """
+        self._call("POST", "asset_options", fields)
 
     def requests(self) -> list[dict[str, Any]]:
         """Return the latest requests: route, method, path (without query), headers (names in lower case), time."""
@@ -112,6 +138,10 @@ class Emulator(EmulatorControl):
     :param body_limit: bytes of the largest create request; a larger one is answered 413
     :param moderate_input_words: a prompt that contains one is refused at create
     :param moderate_output_words: a prompt that contains one fails at its end
+    :param state: a file that keeps generations, assets, counters, keys and links for an emulator started later, whose
+        keys then are those of the file
+    :param asset_shape: ``flat`` or ``wrapped`` (under ``Result``): how the asset routes answer
+    :param unknown_assets: ``refuse`` or ``accept``: what a generation that names an asset that is not there gets
     :param host: address to listen on
     :param port: 0 takes any free one
     :param ssl_context: serves https instead of http
@@ -126,10 +156,14 @@ class Emulator(EmulatorControl):
         body_limit: int = 64 * 1024 * 1024,
         moderate_input_words: Sequence[str] = ("emulator:moderate-input",),
         moderate_output_words: Sequence[str] = ("emulator:moderate-output",),
+        state: Path | None = None,
+        asset_shape: str = "flat",
+        unknown_assets: str = "refuse",
         host: str = "127.0.0.1",
         port: int = 0,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
+        from airflow_provider_seedance.emulator.assets import AssetOptions
         from airflow_provider_seedance.emulator.world import Settings
 
         self._settings = Settings(
@@ -139,6 +173,8 @@ class Emulator(EmulatorControl):
             body_limit=body_limit,
             moderate_input_words=tuple(moderate_input_words),
             moderate_output_words=tuple(moderate_output_words),
+            state=state,
+            assets=AssetOptions(asset_shape, unknown_assets),
         )
         super().__init__("", self._settings.api_keys[0])
         self._address = (host, port)
@@ -152,6 +188,7 @@ class Emulator(EmulatorControl):
 
         :raises RuntimeError: PyAV or Pillow is not installed
         :raises OSError: the port is taken
+        :raises ValueError: the state file is something else
         """
         from airflow_provider_seedance.emulator.server import require_codecs
 
@@ -172,9 +209,9 @@ class Emulator(EmulatorControl):
         from airflow_provider_seedance.emulator.server import serve
         from airflow_provider_seedance.emulator.world import World
 
-        world = World(self._settings)
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         try:
+            world = World(self._settings)
             runner, self.url = await serve(world, *self._address, self._ssl_context)
         except Exception as error:
             started.append(error)
@@ -186,7 +223,7 @@ class Emulator(EmulatorControl):
             await self._stopping.wait()
         finally:
             await runner.cleanup()
-            world.studio.close()
+            world.close()
 
     def stop(self) -> None:
         """Stop the server; requests under way are cut off."""

@@ -17,12 +17,18 @@ class LinkSigner:
     """Signs links and judges those that come back.
 
     :param ttl: life of a link in seconds, real time whatever the emulator's speed
+    :param secret: what it signs with; new by default
+    :param epoch: how many times all links have been made to expire
     """
 
-    def __init__(self, ttl: int) -> None:
+    def __init__(self, ttl: int, secret: str | None = None, epoch: int = 0) -> None:
         self.ttl = ttl
-        self._secret = secrets.token_bytes(32)
-        self._epoch = 0  # part of the credential; links of an earlier epoch count as expired
+        self._secret = secret or secrets.token_hex(32)
+        self._epoch = epoch  # part of the credential; links of an earlier epoch count as expired
+
+    def to_json(self) -> dict[str, str | int]:
+        """Return the arguments, but the life, that make a signer that knows this one's links."""
+        return {"secret": self._secret, "epoch": self._epoch}
 
     def expire_all(self) -> None:
         """Make every link signed so far expire now."""
@@ -57,4 +63,4 @@ class LinkSigner:
 
     def _signature(self, path: str, query: Mapping[str, str]) -> str:
         text = f"{path}\n{urlencode(sorted(query.items()))}"
-        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._secret.encode(), text.encode(), hashlib.sha256).hexdigest()

@@ -7,11 +7,12 @@ import functools
 import hashlib
 import json
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from aiohttp import web
 
 from airflow_provider_seedance.emulator import catalogue, clips, rules
+from airflow_provider_seedance.emulator.assets import token_of
 from airflow_provider_seedance.emulator.envelopes import gateway_error, openai_error
 from airflow_provider_seedance.emulator.generations import new_request_id
 from airflow_provider_seedance.emulator.world import World
@@ -22,11 +23,12 @@ WORLD = web.AppKey("world", World)
 _CHECKED_IN_LOOP = 64 * 1024
 
 
-def authorize(request: web.Request) -> None:
-    """Refuse a request without a valid bearer key (contract 3.1)."""
+def authorize(request: web.Request) -> str:
+    """Return the key of a request, and refuse one without a valid bearer key (contract 3.1)."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or key.strip() not in request.app[WORLD].api_keys:
         raise openai_error(401, "The provided API key is invalid.", kind="authentication_error", code="invalid_api_key")
+    return key.strip()
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -47,20 +49,30 @@ def _reject_constant(_: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
 
 
+def parse_json(data: bytes) -> Any:
+    """Read a JSON body."""
+    try:
+        return json.loads(data, parse_constant=_reject_constant)
+    except (ValueError, RecursionError):
+        raise gateway_error(400, "invalid_json", "the request body is not valid JSON") from None
+
+
 async def create(request: web.Request) -> web.Response:
     """``POST /v1/video/generations`` (contract 1)."""
     world = request.app[WORLD]
-    authorize(request)
+    token = token_of(authorize(request))
     data = await read_body(request)
-    try:
-        body = json.loads(data, parse_constant=_reject_constant)
-    except (ValueError, RecursionError):
-        raise gateway_error(400, "invalid_json", "the request body is not valid JSON") from None
+    body = parse_json(data)
     words = world.settings.moderate_input_words
+    now = time.time()
+
+    def asset(asset_id: str, kind: str) -> rules.Stored:
+        return world.library.use(token, asset_id, kind, now)
+
     if len(data) > _CHECKED_IN_LOOP:
-        order = await asyncio.to_thread(rules.check, body, words)
+        order = await asyncio.to_thread(rules.check, body, words, asset)
     else:
-        order = rules.check(body, words)
+        order = rules.check(body, words, asset)
     generation = world.add(order, body)
     return web.json_response(
         {
@@ -90,7 +102,9 @@ async def query(request: web.Request) -> web.Response:
     def link(name: str) -> str:
         return origin + world.links.sign(f"/files/{generation.id}/{name}")
 
-    return web.json_response(generation.answer(now, link))
+    answer = generation.answer(now, link)
+    world.keep(generation)
+    return web.json_response(answer)
 
 
 async def models(request: web.Request) -> web.Response:
@@ -100,7 +114,8 @@ async def models(request: web.Request) -> web.Response:
     return web.json_response({"success": True, "object": "list", "data": data})
 
 
-def _store_error(status: int, code: str, message: str) -> web.Response:
+def store_error(status: int, code: str, message: str) -> web.Response:
+    """Return an error as the object store behind the signed links answers it."""
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'
     return web.Response(status=status, text=text, content_type="application/xml")
 
@@ -110,11 +125,12 @@ async def download(request: web.Request) -> web.Response:
     world = request.app[WORLD]
     objection = world.links.objection(request.path, request.query)
     if objection is not None:
-        return _store_error(403, *objection)
+        return store_error(403, *objection)
     generation = world.generations.get(request.match_info["id"])
     if generation is None:
-        return _store_error(404, "NoSuchKey", "The specified key does not exist.")
+        return store_error(404, "NoSuchKey", "The specified key does not exist.")
     generation.downloads += 1
+    world.keep(generation)
     name = request.match_info["name"]
     if name == "last_frame.png":
         data = await world.studio.make(clips.last_frame, generation.clip)

@@ -7,7 +7,7 @@ whether the service refuses something (a placeholder past the media given, unkno
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,13 +47,36 @@ _FIELD_TYPES: dict[str, type] = {
 
 
 @dataclass(frozen=True)
+class Stored:
+    """What is known of an asset that a request names.
+
+    :param image: its bytes, where it is an image and the emulator has them
+    :param size: its width and height in pixels
+    :param seconds: how long it plays
+    """
+
+    image: bytes | None = None
+    size: tuple[int, int] | None = None
+    seconds: float = 0.0
+
+
+#: finds what an asset's id and a content type such as ``image_url`` name, or refuses it
+AssetLookup = Callable[[str, str], Stored]
+
+
+def any_asset(asset_id: str, kind: str) -> Stored:
+    """Take every asset, and know nothing of it."""
+    return Stored()
+
+
+@dataclass(frozen=True)
 class Item:
     """One checked item of ``content``.
 
     :param index: zero-based position in the request
     :param role: its role, ``first_frame`` where a lone image had none
-    :param image: bytes and size of an image given as a data URI
-    :param seconds: length of audio given as a data URI
+    :param image: bytes and size of an image given as a data URI or asset
+    :param seconds: length of audio given as a data URI or asset
     """
 
     index: int
@@ -71,7 +94,7 @@ class Order:
 
     :param ratio: never ``adaptive``: the ratio of the first picture where it is known, else 16:9
     :param mode: ``text``, ``first frame``, ``first and last frame`` or ``reference``
-    :param picture: the bytes of the first frame or first reference image, where it came as a data URI
+    :param picture: the bytes of the first frame or first reference image, where it came as a data URI or asset
     """
 
     model: str
@@ -95,11 +118,12 @@ class Order:
         return catalogue.PIXELS[self.resolution][self.ratio]
 
 
-def check(body: object, moderated_words: Collection[str] = ()) -> Order:
+def check(body: object, moderated_words: Collection[str] = (), assets: AssetLookup = any_asset) -> Order:
     """Check the JSON body of a create request.
 
     :param body: the decoded JSON
     :param moderated_words: a prompt that contains one of these is refused as the input moderation would
+    :param assets: finds the assets that it names; by default every well-formed id is taken
     :returns: the order
     :raises Refusal: with the status and body that the service answers
     """
@@ -107,7 +131,7 @@ def check(body: object, moderated_words: Collection[str] = ()) -> Order:
         raise gateway_error(400, "invalid_json", "json: the request body must be an object")
     model = _model(body)
     _field_types(body)
-    prompt, items = _content(body)
+    prompt, items = _content(body, assets)
     mode = _mode(items)
     web_search = _web_search(body, items)
     resolution, ratio, duration = _output(body, model)
@@ -168,7 +192,7 @@ def _field_types(body: Mapping[str, Any]) -> None:
             raise _wrong_type(name, {str: "string", int: "integer", bool: "boolean"}[wanted])
 
 
-def _content(body: Mapping[str, Any]) -> tuple[str, list[Item]]:
+def _content(body: Mapping[str, Any], assets: AssetLookup) -> tuple[str, list[Item]]:
     content = body.get("content")
     if content is None or content == []:
         raise gateway_error(400, "invalid_request", "content is required")
@@ -184,7 +208,7 @@ def _content(body: Mapping[str, Any]) -> tuple[str, list[Item]]:
             raise media.invalid(f"content[{index}]", reason)
         reached = _TYPES.index(kind)
         if kind != "text":
-            items.append(_media_item(raw, kind, index))
+            items.append(_media_item(raw, kind, index, assets))
         elif prompt is not None:
             raise media.invalid(f"content[{index}]", "only one text item is allowed")
         else:
@@ -214,7 +238,7 @@ def _text(raw: Mapping[str, Any], index: int) -> str:
     return text
 
 
-def _media_item(raw: Mapping[str, Any], kind: str, index: int) -> Item:
+def _media_item(raw: Mapping[str, Any], kind: str, index: int, assets: AssetLookup) -> Item:
     role = raw.get("role")
     if role is not None and role not in _ROLES[kind]:
         raise media.invalid(f"content[{index}].role", f"must be one of {', '.join(_ROLES[kind])}")
@@ -227,7 +251,8 @@ def _media_item(raw: Mapping[str, Any], kind: str, index: int) -> Item:
         raise media.invalid(where, "must be a string")
     if url[:5].lower() != "data:":
         _reference(url, where)
-        return Item(index, kind, role, url)
+        stored = assets(url[8:], kind) if url.startswith("asset://") else Stored()
+        return Item(index, kind, role, url, stored.image, stored.size, stored.seconds)
     if kind == "video_url":
         raise media.invalid(where, "video is taken by URL or asset only, not as Base64")
     if not url.startswith("data:"):

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from airflow_provider_seedance.emulator import control, routes
+from airflow_provider_seedance.emulator import asset_routes, control, routes
 from airflow_provider_seedance.emulator.envelopes import Refusal
 from airflow_provider_seedance.emulator.faults import Fault
 from airflow_provider_seedance.emulator.routes import WORLD
@@ -48,6 +48,7 @@ def build_app(world: World) -> web.Application:
     router.add_get("/v1/models", routes.models, name="models")
     files = r"/files/{id}/{name:video\.mp4|original\.mp4|last_frame\.png}"
     router.add_get(files, routes.download, name="download")
+    asset_routes.add_routes(app)
     control.add_routes(app)
     return app
 

@@ -1,0 +1,350 @@
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import pytest
+import requests
+
+from airflow_provider_seedance.emulator import Emulator
+from airflow_provider_seedance.emulator.assets import AssetGroup
+from airflow_provider_seedance.emulator.catalogue import ASSET_ACTIONS
+from tests.emulator.asset_client import LINK, AssetClient, picture, refusal
+
+
+@pytest.fixture
+def assets(emulator: Emulator) -> AssetClient:
+    return AssetClient(emulator)
+
+
+@pytest.fixture
+def other(emulator: Emulator) -> AssetClient:
+    """A client with another key."""
+    emulator.set_api_keys(emulator.api_key, "sk-other")
+    return AssetClient(emulator, "sk-other")
+
+
+def uri(data: bytes, declared: str = "image/png") -> str:
+    return f"data:{declared};base64,{base64.b64encode(data).decode()}"
+
+
+def test_ids_have_the_services_form(assets):
+    group_id = assets.group()
+    assert re.fullmatch(r"group-\d{14}-[a-z0-9]{5}", group_id)
+    assert re.fullmatch(r"asset-\d{14}-[a-z0-9]{5}", assets.asset(group_id))
+
+
+def test_id_carries_beijing_time_and_create_time_utc():
+    made = AssetGroup.create(1, "n", "", now=1779948562.0)
+    assert made.id.startswith("group-20260528140922-")
+    assert made.told()["CreateTime"] == "2026-05-28T06:09:22Z"
+
+
+@pytest.mark.parametrize("action", ASSET_ACTIONS)
+def test_every_action_needs_a_valid_key(assets, action):
+    answer = assets.ask(action, {}, headers={"Authorization": "Bearer sk-wrong"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
+
+
+@pytest.mark.parametrize("action", ASSET_ACTIONS)
+@pytest.mark.parametrize("body", [b"{", b"[]", b"NaN"])
+def test_body_that_is_no_json_object_is_refused(assets, action, body):
+    answer = assets.ask(action, data=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
+
+
+def test_other_actions_and_methods_are_unknown_urls(assets):
+    assert assets.ask("CreateVisualValidateSession", {}).status_code == 404
+    url = f"{assets.emulator.url}/volc/asset/GetAsset"
+    assert requests.get(url, headers=assets.headers, timeout=10).status_code == 404
+
+
+def test_group_is_told_with_the_prefix_of_user_and_key(assets):
+    group_id = assets.group("my project", Description="people")
+    item = assets.told("GetAssetGroup", {"Id": group_id})
+    assert re.fullmatch(r"\[u-1\]-\[t-\d+\]my project", item.pop("Name"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", item["CreateTime"])
+    assert item == {
+        "Id": group_id,
+        "Description": "people",
+        "GroupType": "AIGC",
+        "ProjectName": "default",
+        "CreateTime": item["CreateTime"],
+        "UpdateTime": item["CreateTime"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({}, "MissingParameter.Name"),
+        ({"Name": " "}, "MissingParameter.Name"),
+        ({"Name": 5}, "InvalidParameter.Name"),
+        ({"Name": "n" * 65}, "InvalidParameter.Name"),
+        ({"Name": "n", "Description": "d" * 301}, "InvalidParameter.Description"),
+        ({"Name": "n", "GroupType": "LivenessFace"}, "InvalidParameter.GroupType"),
+        ({"Name": "n", "model": "seedance-2.0"}, "InvalidParameter.model"),
+    ],
+)
+def test_group_with_bad_fields_is_refused_and_not_billed(assets, fields, code):
+    assert refusal(assets.ask("CreateAssetGroup", fields))[:2] == (400, code)
+    assert assets.emulator.stats()["asset_calls_billed"] == 0
+
+
+def test_longest_names_are_taken(assets):
+    group_id = assets.group("n" * 64, Description="d" * 300)
+    assert assets.get(assets.asset(group_id, "ä" * 64))["Name"] == "ä" * 64
+
+
+def test_groups_of_one_name_can_stand_side_by_side(assets):
+    assert assets.group("same") != assets.group("same")
+    assert assets.listed("ListAssetGroups", {"Name": "same"})["TotalCount"] == 2
+
+
+def test_group_is_renamed_and_described_anew(assets):
+    group_id = assets.group("old", Description="kept")
+    assert assets.told("UpdateAssetGroup", {"Id": group_id, "Name": "new"}) == {"Id": group_id}
+    item = assets.told("GetAssetGroup", {"Id": group_id})
+    assert (item["Name"].endswith("]new"), item["Description"]) == (True, "kept")
+    assert refusal(assets.ask("UpdateAssetGroup", {"Id": group_id}))[1] == "MissingParameter.Name"
+
+
+def test_deleted_group_takes_its_members_with_it_and_no_others(assets):
+    group_id, spared = assets.group("a"), assets.group("b")
+    member, bystander = assets.asset(group_id), assets.asset(spared)
+    assets.told("DeleteAssetGroup", {"Id": group_id})
+    assert assets.ask("GetAssetGroup", {"Id": group_id}).status_code == 404
+    assert assets.ask("GetAsset", {"Id": member}).status_code == 404
+    assert assets.get(bystander)["GroupId"] == spared
+    assert [group["id"] for group in assets.emulator.asset_groups()] == [spared]
+    assert [asset["id"] for asset in assets.emulator.assets()] == [bystander]
+
+
+def test_asset_is_told_as_the_contract_shows(assets):
+    group_id = assets.group()
+    asset_id = assets.asset(group_id, "character")
+    item = assets.get(asset_id)
+    assert item.pop("URL").startswith(f"{assets.emulator.url}/files/assets/{asset_id}/")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", item.pop("CreateTime"))
+    del item["UpdateTime"]
+    assert item == {
+        "Id": asset_id,
+        "Name": "character",
+        "AssetType": "Image",
+        "GroupId": group_id,
+        "Status": "Active",
+        "ProjectName": "default",
+    }
+
+
+def test_rename_keeps_names_unique_and_may_keep_the_name(assets):
+    group_id = assets.group()
+    asset_id = assets.asset(group_id, "one")
+    assets.asset(group_id, "two")
+    assert assets.ask("UpdateAsset", {"Id": asset_id, "Name": "two"}).status_code == 404
+    for name in ("one", "three"):
+        assert assets.told("UpdateAsset", {"model": "volc-asset", "Id": asset_id, "Name": name}) == {"Id": asset_id}
+    assert assets.get(asset_id)["Name"] == "three"
+
+
+def test_deleted_asset_is_gone(assets):
+    asset_id = assets.asset(assets.group())
+    assert assets.told("DeleteAsset", {"Id": asset_id}) == {"Id": asset_id, "Deleted": True}
+    assert assets.ask("DeleteAsset", {"Id": asset_id}).status_code == 404
+    assert assets.listed()["Items"] == []
+
+
+@pytest.mark.parametrize("action", ["GetAsset", "UpdateAsset", "DeleteAsset"])
+def test_unknown_asset_is_not_found(assets, action):
+    status, code, message = refusal(assets.ask(action, {"Id": "asset-x", "Name": "n"}))
+    assert (status, code) == (404, "NotFound.asset_id")
+    assert message.startswith("[NotFound.asset_id]")
+    assert refusal(assets.ask(action, {"Name": "n"}))[:2] == (400, "MissingParameter.Id")
+
+
+@pytest.mark.parametrize(
+    ("action", "kind"),
+    [
+        ("GetAsset", "asset"),
+        ("UpdateAsset", "asset"),
+        ("DeleteAsset", "asset"),
+        ("GetAssetGroup", "group"),
+        ("UpdateAssetGroup", "group"),
+        ("DeleteAssetGroup", "group"),
+        ("CreateAsset", "group"),
+    ],
+)
+def test_foreign_id_is_answered_exactly_as_an_unknown_one(assets, other, action, kind):
+    group_id = assets.group()
+    ids = {"group": group_id, "asset": assets.asset(group_id)}
+    fields = {"Name": "new", "AssetType": "Image", "URL": LINK}
+
+    def answered(identifier: str) -> tuple[int, Any, str]:
+        answer = other.ask(action, {"Id": identifier, "GroupId": identifier, **fields})
+        body = answer.json()
+        assert body["ResponseMetadata"].pop("RequestId")
+        return answer.status_code, list(body["ResponseMetadata"]), answer.text.partition("Error")[2]
+
+    foreign, unknown = answered(ids[kind]), answered(f"{kind}-20260427160000-xxxxx")
+    assert foreign[0] == 404
+    assert foreign[2].replace(ids[kind], "ID") == unknown[2].replace(f"{kind}-20260427160000-xxxxx", "ID")
+    assert [asset["name"] for asset in assets.emulator.assets()] == ["hero"]
+
+
+def test_lists_show_a_keys_own_only(assets, other):
+    assets.asset(assets.group())
+    for action in ("ListAssets", "ListAssetGroups"):
+        assert assets.listed(action)["TotalCount"] == 1
+        assert other.listed(action) == {"PageNumber": 1, "PageSize": 10, "TotalCount": 0, "Items": []}
+    assert other.listed(filtered={"GroupIds": [assets.emulator.asset_groups()[0]["id"]]})["Items"] == []
+
+
+def test_lists_filter_by_part_of_a_name_group_and_status(assets):
+    people, places = assets.group("People"), assets.group("Places")
+    hero, harbour = assets.asset(people, "Hero"), assets.asset(places, "harbour")
+    assets.emulator.fault(route="asset_fate", fail={"code": "FaceMismatch"})
+    failed = assets.asset(people, "Heroine")
+
+    def found(action: str = "ListAssets", **filtered: Any) -> set[str]:
+        return {item["Id"] for item in assets.listed(action, filtered)["Items"]}
+
+    assert found() == {hero, harbour, failed}
+    assert found(Name="hero", GroupType="AIGC") == {hero, failed}
+    assert found(GroupIds=[places]) == {harbour}
+    assert found(Statuses=["Failed"]) == {failed}
+    assert found("ListAssetGroups", Name="PLACE") == {places}
+    assert found("ListAssetGroups", GroupIds=[people, "group-none"]) == {people}
+
+
+def test_failed_asset_tells_its_error_in_the_list_too(assets):
+    assets.emulator.fault(route="asset_fate", fail={"code": "FaceMismatch", "message": "no"})
+    assets.asset(assets.group())
+    assert assets.listed()["Items"][0]["Error"] == {"Code": "FaceMismatch", "Message": "no"}
+
+
+def test_pages_hold_every_asset_once_newest_first(assets):
+    group_id = assets.group()
+    made = [assets.asset(group_id, f"a{number}") for number in range(7)]
+    pages = [assets.listed(PageNumber=number, PageSize=3) for number in (1, 2, 3, 4)]
+    assert [page["TotalCount"] for page in pages] == [7] * 4
+    assert [item["Id"] for page in pages for item in page["Items"]] == made[::-1]
+    assert [len(page["Items"]) for page in pages] == [3, 3, 1, 0]
+    ascending = assets.listed(SortBy="UpdateTime", SortOrder="Asc")["Items"]
+    assert [item["Id"] for item in ascending] == made
+
+
+def test_page_has_ten_items_by_default_and_a_hundred_at_most(assets):
+    group_id = assets.group()
+    for number in range(11):
+        assets.asset(group_id, f"a{number}")
+    assert len(assets.listed()["Items"]) == 10
+    assert len(assets.listed(PageSize=100)["Items"]) == 11
+
+
+@pytest.mark.parametrize("action", ["ListAssets", "ListAssetGroups"])
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"model": None}, "MissingParameter.model"),
+        ({"Filter": None}, "MissingParameter.Filter"),
+        ({"Filter": []}, "InvalidParameter.Filter"),
+        ({"Filter": {"GroupType": "LivenessFace"}}, "InvalidParameter.GroupType"),
+        ({"Filter": {"GroupIds": "group-1"}}, "InvalidParameter.Filter.GroupIds"),
+        ({"PageNumber": 0}, "InvalidParameter.PageNumber"),
+        ({"PageSize": 101}, "InvalidParameter.PageSize"),
+        ({"PageSize": "10"}, "InvalidParameter.PageSize"),
+        ({"SortBy": "Name"}, "InvalidParameter.SortBy"),
+        ({"SortOrder": "desc"}, "InvalidParameter.SortOrder"),
+    ],
+)
+def test_list_with_bad_fields_is_refused(assets, action, fields, code):
+    answer = assets.ask(action, {"model": "volc-asset", "Filter": {}, **fields})
+    assert refusal(answer)[:2] == (400, code)
+
+
+def test_total_count_can_be_made_to_disagree_with_the_items(assets):
+    assets.asset(assets.group())
+    for error, total in ((5, 6), (-5, 0)):
+        assets.emulator.asset_options(count_error=error)
+        answer = assets.listed()
+        assert (answer["TotalCount"], len(answer["Items"])) == (total, 1)
+
+
+@pytest.mark.parametrize("fields", [{"shape": "round"}, {"unknown": "maybe"}, {"count_error": "1"}, {"colour": "red"}])
+def test_wrong_option_is_refused(emulator, fields):
+    with pytest.raises(ValueError):
+        emulator.asset_options(**fields)
+
+
+def test_wrapped_shape_puts_every_result_under_result(emulator, assets):
+    emulator.asset_options(shape="wrapped")
+    answer = assets.ask("CreateAssetGroup", {"Name": "n"}).json()
+    assert answer["ResponseMetadata"]["Action"] == "CreateAssetGroup"
+    assert list(answer) == ["ResponseMetadata", "Result"]
+    group_id = answer["Result"]["Id"]
+    assert assets.told("GetAssetGroup", {"Id": group_id})["Result"]["Id"] == group_id
+    assert assets.listed("ListAssetGroups")["Result"]["TotalCount"] == 1
+    assert refusal(assets.ask("GetAsset", {"Id": "asset-x"}))[0] == 404
+    emulator.reset()
+    assert "Id" in assets.ask("CreateAssetGroup", {"Name": "n"}).json()
+
+
+def test_shape_is_a_setting_of_the_emulator_too():
+    with Emulator(asset_shape="wrapped") as emulator:
+        assert AssetClient(emulator).told("CreateAssetGroup", {"Name": "n"})["Result"]["Id"]
+
+
+def test_creates_are_billed_per_call_and_all_else_is_free(assets):
+    group_id = assets.group()
+    asset_id = assets.asset(group_id)
+    assets.get(asset_id)
+    assets.listed()
+    assets.told("UpdateAsset", {"Id": asset_id, "Name": "new"})
+    assets.told("DeleteAssetGroup", {"Id": group_id})
+    stats = assets.emulator.stats()
+    counters = ("asset_groups_created", "assets_created", "asset_calls_billed")
+    assert [stats[name] for name in counters] == [1, 1, 2]
+    assert {action: stats["requests"][action] for action in ASSET_ACTIONS} == {
+        **dict.fromkeys(ASSET_ACTIONS, 1),
+        "UpdateAssetGroup": 0,
+        "GetAssetGroup": 0,
+        "ListAssetGroups": 0,
+        "DeleteAsset": 0,
+    }
+    assets.emulator.reset()
+    assert assets.emulator.stats()["asset_calls_billed"] == 0
+
+
+def test_preview_link_is_new_on_every_read_needs_no_key_and_leads_to_the_bytes(assets):
+    data = picture()
+    asset_id = assets.asset(assets.group(), url=uri(data))
+    links = [assets.get(asset_id)["URL"], assets.get(asset_id)["URL"], assets.listed()["Items"][0]["URL"]]
+    assert len(set(links)) == 3
+    assert all(requests.get(link, timeout=10).content == data for link in links)
+    assert all("X-Tos-Expires=43200" in link for link in links)
+    assert assets.emulator.stats()["requests"]["preview"] == 3
+
+
+def test_preview_link_expires_is_signed_and_ends_with_its_asset(assets):
+    asset_id = assets.asset(assets.group(), url=uri(picture()))
+    expired = assets.get(asset_id)["URL"]
+    assets.emulator.expire_links()
+    assert requests.get(expired, timeout=10).status_code == 403
+    fresh = assets.get(asset_id)["URL"]
+    assert requests.get(fresh.replace(asset_id, "asset-1"), timeout=10).status_code == 403
+    assert requests.get(fresh.partition("?")[0], timeout=10).status_code == 403
+    assets.told("DeleteAsset", {"Id": asset_id})
+    assert requests.get(fresh, timeout=10).status_code == 404
+
+
+def test_control_tells_what_there_is_of_all_keys(assets, other):
+    mine, theirs = assets.group("mine"), other.group("theirs")
+    asset_id = assets.asset(mine, url=LINK)
+    groups, [asset] = assets.emulator.asset_groups(), assets.emulator.assets()
+    assert [(group["id"], group["name"], group["assets"]) for group in groups] == [
+        (mine, "mine", [asset_id]),
+        (theirs, "theirs", []),
+    ]
+    assert groups[0]["token"] == asset["token"] != groups[1]["token"]
+    assert (asset["url"], asset["sha256"]) == (LINK, None)
