@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 #: Key in Airflow's task state store.
 RECORD_KEY = "seedance_asset"
 RECORD_VERSION = 1
-#: Looks for something whose creation was not answered, and the seconds before each: listing may lag (contract 4.3).
+#: Further looks for something that may have been created, and the seconds before each: listing may lag (contract 4.3).
 SEARCHES = 5
 SEARCH_INTERVAL = 4.0
 
@@ -82,8 +82,7 @@ def create_once(memory: CreationMemory, existing: Callable[[], set[str]], create
     if created is not None:
         log.info("An earlier try created %s: no new cost.", created)
         return created
-    if known is not None and (found := existing() - known):
-        created = min(found)
+    if known is not None and (created := _search(existing, known)) is not None:
         log.warning("An earlier try created %s before it died: found by listing, no new cost.", created)
         memory.save(known, created)
         return created
@@ -103,8 +102,9 @@ def create_once(memory: CreationMemory, existing: Callable[[], set[str]], create
 
 
 def _search(existing: Callable[[], set[str]], before: set[str]) -> str | None:
-    for _ in range(SEARCHES):
-        time.sleep(SEARCH_INTERVAL)
+    """List until something new is there. What was just created may not be listed at once, so one look is not enough."""
+    for pause in (0.0, *[SEARCH_INTERVAL] * SEARCHES):
+        time.sleep(pause)
         if found := existing() - before:
             return min(found)
     return None

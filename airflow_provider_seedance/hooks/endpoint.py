@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -23,8 +25,6 @@ DEFAULT_BASE_URL = "https://ai.alad.com"
 DEFAULT_TIMEOUT = 60.0
 #: Seconds for the paid call, which the gateway can hold while it relays (contract 1.6).
 DEFAULT_SUBMIT_TIMEOUT = 300.0
-
-_LOOPBACK = ("localhost", "127.", "::1")
 
 _warned_in_clear: set[str] = set()
 
@@ -79,7 +79,14 @@ class Endpoint:
     def sends_key_in_clear(self) -> bool:
         """Whether the key crosses a network without encryption."""
         url = urlsplit(self.base_url)
-        return url.scheme == "http" and not (url.hostname or "").startswith(_LOOPBACK)
+        return url.scheme == "http" and not _is_loopback(url.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost" or host.lower().endswith(".localhost")
 
 
 def _base_url(conn: Connection, conn_id: str) -> str:
@@ -111,7 +118,7 @@ def _base_url(conn: Connection, conn_id: str) -> str:
 
 
 def _api_key(password: str | None, conn_id: str) -> str:
-    key = (password or "").strip().removeprefix("Bearer ").strip()
+    key = re.sub(r"(?i)^bearer(\s+|$)", "", (password or "").strip())
     if not key:
         raise SeedanceAuthError(f"Connection {conn_id!r} has no key: set its password to the Starrise API key.")
     if not key.isascii() or not key.isprintable() or " " in key:

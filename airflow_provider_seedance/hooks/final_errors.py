@@ -1,9 +1,10 @@
-"""What stands in for a retry policy where Airflow has none."""
+"""Which errors a retry can help: the operators' default retry policy, and what stands in for it where there is none."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
@@ -19,3 +20,15 @@ def final_errors_fail() -> Iterator[None]:
         if SEEDANCE_RETRY_POLICY is None:
             raise AirflowFailException(f"{type(e).__name__}: {e}") from e
         raise
+
+
+def with_retry_policy(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return an operator's keyword arguments with our retry policy where none is given.
+
+    ``.partial()`` hands over None for what its user left out, so None is "not given" too; a policy without rules does
+    what Airflow does without one.
+    """
+    if SEEDANCE_RETRY_POLICY is None or kwargs.get("retry_policy") is not None:
+        return kwargs
+    return {**kwargs, "retry_policy": SEEDANCE_RETRY_POLICY}

@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Seconds for which a worker tries to record an id that was paid for. Airflow itself gives up after some tries, within
+#: 10 to 90 s, which a restart of its API server can outlast.
+RECORD_PATIENCE = 600.0
+#: Seconds before the second try; doubled for each further one, up to the maximum.
+RECORD_BACKOFF = 1.0
+RECORD_MAX_BACKOFF = 15.0
+
 
 class SubmissionStore:
     """
@@ -61,6 +68,22 @@ class SubmissionStore:
         """Write the record."""
         if self._store is not None:
             self._store.set(RECORD_KEY, record.to_dict())
+
+    def put_insistently(self, record: SubmissionRecord) -> None:
+        """
+        Write a record that must not be lost: while Airflow cannot be reached, try again for :data:`RECORD_PATIENCE`.
+
+        :raises Exception: what the last try ended in.
+        """
+        from tenacity import Retrying, before_sleep_log, stop_after_delay, wait_exponential
+
+        insist = Retrying(
+            stop=stop_after_delay(RECORD_PATIENCE),
+            wait=wait_exponential(multiplier=RECORD_BACKOFF, max=RECORD_MAX_BACKOFF),
+            before_sleep=before_sleep_log(log, logging.WARNING),
+            reraise=True,
+        )
+        insist(self.put, record)
 
     def clear(self) -> None:
         """Forget the record."""
@@ -164,10 +187,10 @@ class Submitter:
                 raise ambiguous_error(intent, str(iso(intent.submitted_at)), str(e.__cause__ or e)) from e
             log.warning("%s Submitting once more, as on_ambiguous_submission says.", e)
             generation_id = send()
+        _log_submitted(request, generation_id)  # first, so that the id is in the log whatever happens now
         record = intent.with_phase("submitted", generation_id=generation_id)
-        self.store.put(record)
+        self.store.put_insistently(record)
         count("submitted")
-        _log_submitted(request, generation_id)
         return record
 
 

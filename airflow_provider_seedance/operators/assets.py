@@ -25,13 +25,12 @@ from airflow_provider_seedance.api.fingerprint import digest
 from airflow_provider_seedance.api.generation import check_generation_id
 from airflow_provider_seedance.api.polling import PollDecision, from_event
 from airflow_provider_seedance.exceptions import (
-    SEEDANCE_RETRY_POLICY,
     SeedanceNotFoundError,
     SeedanceRequestError,
 )
 from airflow_provider_seedance.hooks.asset_source import AssetSource, read_source
 from airflow_provider_seedance.hooks.creation import CreationMemory, create_once
-from airflow_provider_seedance.hooks.final_errors import final_errors_fail
+from airflow_provider_seedance.hooks.final_errors import final_errors_fail, with_retry_policy
 from airflow_provider_seedance.hooks.hidden import HidesRenderedFields, reveal
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.hooks.waiting import StatusLog, fetch_asset, look, require_active, wait
@@ -55,9 +54,7 @@ class _AssetOperator(HidesRenderedFields, BaseOperator):
     ui_color = "#efe6ff"
 
     def __init__(self, *, seedance_conn_id: str = SeedanceHook.default_conn_name, **kwargs: Any) -> None:
-        if SEEDANCE_RETRY_POLICY is not None:
-            kwargs.setdefault("retry_policy", SEEDANCE_RETRY_POLICY)
-        super().__init__(**kwargs)
+        super().__init__(**with_retry_policy(kwargs))
         self.seedance_conn_id = seedance_conn_id
 
     @cached_property

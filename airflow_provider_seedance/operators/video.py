@@ -13,8 +13,8 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_seedance.api.generation import Generation, iso
 from airflow_provider_seedance.api.polling import DEFAULT_POLL_INTERVAL, Poller, from_event
 from airflow_provider_seedance.api.request import GenerationRequest, check_literals
-from airflow_provider_seedance.exceptions import SEEDANCE_RETRY_POLICY, SeedanceRequestError
-from airflow_provider_seedance.hooks.final_errors import final_errors_fail
+from airflow_provider_seedance.exceptions import SeedanceRequestError
+from airflow_provider_seedance.hooks.final_errors import final_errors_fail, with_retry_policy
 from airflow_provider_seedance.hooks.hidden import HidesRenderedFields, reveal
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.hooks.submission import SubmissionStore, Submitter
@@ -139,10 +139,8 @@ class SeedanceGenerateVideoOperator(HidesRenderedFields, BaseOperator):
         seedance_conn_id: str = SeedanceHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        if SEEDANCE_RETRY_POLICY is not None:
-            kwargs.setdefault("retry_policy", SEEDANCE_RETRY_POLICY)
         kwargs.setdefault("multiple_outputs", wait_for_completion)
-        super().__init__(**kwargs)
+        super().__init__(**with_retry_policy(kwargs))
         self.prompt = prompt
         self.first_frame = first_frame
         self.last_frame = last_frame

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_seedance.api.polling import BasePoller, PollDecision, from_event
-from airflow_provider_seedance.exceptions import SEEDANCE_RETRY_POLICY, SeedanceSensorTimeoutError
+from airflow_provider_seedance.exceptions import SeedanceSensorTimeoutError
+from airflow_provider_seedance.hooks.final_errors import with_retry_policy
 from airflow_provider_seedance.hooks.hidden import HidesRenderedFields
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.hooks.waiting import StatusLog, look
@@ -45,10 +46,8 @@ class BaseSeedanceSensor(HidesRenderedFields, BaseSensorOperator):
         seedance_conn_id: str = SeedanceHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        if SEEDANCE_RETRY_POLICY is not None:
-            kwargs.setdefault("retry_policy", SEEDANCE_RETRY_POLICY)
         kwargs.setdefault("multiple_outputs", True)
-        super().__init__(**kwargs)
+        super().__init__(**with_retry_policy(kwargs))
         self.deferrable = deferrable
         self.seedance_conn_id = seedance_conn_id
         self._poked: BasePoller | None = None

@@ -11,11 +11,11 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_seedance.api.generation import Generation, check_generation_id
 from airflow_provider_seedance.exceptions import (
-    SEEDANCE_RETRY_POLICY,
     SeedanceError,
     SeedanceRequestError,
     SeedanceServiceError,
 )
+from airflow_provider_seedance.hooks.final_errors import with_retry_policy
 from airflow_provider_seedance.hooks.hidden import HidesRenderedFields, reveal
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.hooks.transport import TransportError
@@ -57,10 +57,8 @@ class SeedanceToObjectStorageOperator(HidesRenderedFields, BaseOperator):
         seedance_conn_id: str = SeedanceHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        if SEEDANCE_RETRY_POLICY is not None:
-            kwargs.setdefault("retry_policy", SEEDANCE_RETRY_POLICY)
         kwargs.setdefault("multiple_outputs", True)
-        super().__init__(**kwargs)
+        super().__init__(**with_retry_policy(kwargs))
         self.generation = generation
         self.path = path
         self.conn_id = conn_id

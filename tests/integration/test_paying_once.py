@@ -86,6 +86,45 @@ def test_worker_that_dies_between_intent_and_id_stops_until_a_person_clears(
     assert emulator.stats()["created"] == created + 1
 
 
+def fail_writes(task: Task, phase: str, times: int) -> None:
+    """Have the store refuse to write this phase so many times, as when Airflow's API server is away."""
+    left = [times]
+
+    def refuse(value: Any) -> None:
+        if value.get("phase") == phase and left[0]:
+            left[0] -= 1
+            raise RuntimeError("API_SERVER_ERROR: connection refused")
+
+    store_of(task).before_set = refuse
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_id_is_recorded_once_airflow_can_be_reached_again(
+    emulator: Emulator, way: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_seedance.hooks.submission.RECORD_BACKOFF", 0.01)
+    task = video_task(**way)
+    fail_writes(task, "submitted", 5)
+    assert task.run()["generation_id"] == emulator.generations()[0]["id"]
+    assert store_of(task).record["phase"] == "delivered"
+    assert emulator.stats()["posts"] == 1
+
+
+def test_id_that_cannot_be_recorded_is_in_the_log_and_nothing_is_submitted_again(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("airflow_provider_seedance.hooks.submission.RECORD_BACKOFF", 0.01)
+    monkeypatch.setattr("airflow_provider_seedance.hooks.submission.RECORD_PATIENCE", 0.1)
+    task = video_task()
+    fail_writes(task, "submitted", 10**9)
+    with caplog.at_level("INFO"), pytest.raises(RuntimeError, match="connection refused"):
+        task.run()
+    assert f"Submitted generation {emulator.generations()[0]['id']}" in caplog.text
+    with pytest.raises(SeedanceAmbiguousSubmissionError):
+        task.run()
+    assert emulator.stats()["posts"] == 1
+
+
 def test_resubmit_submits_after_a_death_between_intent_and_id(emulator: Emulator) -> None:
     task = video_task(on_ambiguous_submission="resubmit")
     die_at(task, "submitted", written=False)
