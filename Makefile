@@ -1,0 +1,72 @@
+# For a newcomer: `make demo` and `make test`. `make help` lists the rest.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+
+NEWEST := 3.3.2
+OLDER := 3.0.6 3.1.8 3.2.2
+SOURCES := $(wildcard airflow_provider_seedance benchmarks docs example_dags tests tools)
+
+ifndef PYTHON
+PYTHON := $(shell for python in python3.11 python3; do \
+	if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	then command -v "$$python"; break; fi; done)
+endif
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: .venv/.installed ## one prompt becomes a video; KEEP=1 leaves Airflow up, SEEDANCE_API_KEY=… asks the real service
+	@.venv/bin/python -m tools.demo
+
+.PHONY: test
+test: .venv/.installed ## every test that needs no running Airflow, with coverage
+	.venv/bin/python -m coverage run -m pytest tests/unit tests/integration tests/emulator
+	.venv/bin/python -m coverage report
+
+.PHONY: e2e
+e2e: .venv/.installed ## the tests on a real Airflow, and of the demo itself
+	.venv/bin/python -m pytest --timeout 1800 tests/e2e
+
+.PHONY: test-matrix
+test-matrix: $(addprefix test-airflow-,$(OLDER)) ## imports and example Dags on the older versions of Airflow
+
+test-airflow-%: .venv-airflow-%/.installed
+	.venv-airflow-$*/bin/python -m pytest tests/unit/test_imports.py tests/integration/test_example_dags.py
+
+.PHONY: check
+check: .venv/.installed ## the linters
+	.venv/bin/ruff check $(SOURCES)
+	.venv/bin/ruff format --check $(SOURCES)
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+.PHONY: format
+format: .venv/.installed ## let ruff write the files as `check` wants them
+	.venv/bin/ruff check --fix $(SOURCES)
+	.venv/bin/ruff format $(SOURCES)
+
+.PHONY: constraints
+constraints: python ## resolve constraints/*.txt anew
+	@$(PYTHON) tools/environments.py constraints
+
+.PHONY: clean
+clean: ## remove what make and the tools have made
+	rm -rf .venv .venv-airflow-* .uv .scratch dist build .coverage .pytest_cache .mypy_cache .ruff_cache \
+		.hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.installed: pyproject.toml constraints/airflow-$(NEWEST).txt tools/environments.py | python
+	@$(PYTHON) tools/environments.py install $(NEWEST)
+
+.venv-airflow-%/.installed: pyproject.toml constraints/airflow-%.txt tools/environments.py | python
+	@$(PYTHON) tools/environments.py install $*
+
+.PHONY: python
+python:
+	@if [ -z "$(PYTHON)" ]; then \
+	echo "Python 3.11 or newer is needed, as python3.11 or python3, or named: make PYTHON=/path/to/python" >&2; \
+	exit 1; fi
