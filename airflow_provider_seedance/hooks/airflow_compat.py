@@ -1,4 +1,4 @@
-"""Which errors a retry can help: the operators' default retry policy, and what stands in for it where there is none."""
+"""What differs between the versions of Airflow: retry policies, and what an XCom may hold."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_seedance.exceptions import FINAL_ERRORS, SEEDANCE_RETRY_POLICY
+
+_BEFORE_3_1 = tuple(int(part) for part in airflow_version.split(".")[:2]) < (3, 1)
 
 
 @contextmanager
@@ -32,3 +35,13 @@ def with_retry_policy(kwargs: dict[str, Any]) -> dict[str, Any]:
     if SEEDANCE_RETRY_POLICY is None or kwargs.get("retry_policy") is not None:
         return kwargs
     return {**kwargs, "retry_policy": SEEDANCE_RETRY_POLICY}
+
+
+def pushable(result: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return a result that Airflow can push key by key.
+
+    Airflow 3.0 refuses an XCom whose value is None, and the task would fail after it was paid for: there, such keys are
+    left out, and pulling them gives None all the same.
+    """
+    return {key: value for key, value in result.items() if value is not None} if _BEFORE_3_1 else result

@@ -28,9 +28,9 @@ from airflow_provider_seedance.exceptions import (
     SeedanceNotFoundError,
     SeedanceRequestError,
 )
+from airflow_provider_seedance.hooks.airflow_compat import final_errors_fail, with_retry_policy
 from airflow_provider_seedance.hooks.asset_source import AssetSource, read_source
 from airflow_provider_seedance.hooks.creation import CreationMemory, create_once
-from airflow_provider_seedance.hooks.final_errors import final_errors_fail, with_retry_policy
 from airflow_provider_seedance.hooks.hidden import HidesRenderedFields, reveal
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.hooks.waiting import StatusLog, fetch_asset, look, require_active, wait

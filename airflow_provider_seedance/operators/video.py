@@ -14,7 +14,7 @@ from airflow_provider_seedance.api.generation import Generation, iso
 from airflow_provider_seedance.api.polling import DEFAULT_POLL_INTERVAL, Poller, from_event
 from airflow_provider_seedance.api.request import GenerationRequest, check_literals
 from airflow_provider_seedance.exceptions import SeedanceRequestError
-from airflow_provider_seedance.hooks.final_errors import final_errors_fail, with_retry_policy
+from airflow_provider_seedance.hooks.airflow_compat import final_errors_fail, pushable, with_retry_policy
 from airflow_provider_seedance.hooks.hidden import HidesRenderedFields, reveal
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.hooks.submission import SubmissionStore, Submitter
@@ -283,4 +283,4 @@ class SeedanceGenerateVideoOperator(HidesRenderedFields, BaseOperator):
             request.expected_tokens(),
             iso(generation.video_url_expires_at),
         )
-        return generation.to_result(expected_tokens=request.expected_tokens())
+        return pushable(generation.to_result(expected_tokens=request.expected_tokens()))

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensor
 
 from airflow_provider_seedance.api.polling import BasePoller, PollDecision, from_event
 from airflow_provider_seedance.exceptions import SeedanceSensorTimeoutError
-from airflow_provider_seedance.hooks.final_errors import with_retry_policy
+from airflow_provider_seedance.hooks.airflow_compat import pushable, with_retry_policy
 from airflow_provider_seedance.hooks.hidden import HidesRenderedFields
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.hooks.waiting import StatusLog, look
@@ -136,7 +136,7 @@ class BaseSeedanceSensor(HidesRenderedFields, BaseSensorOperator):
     def _end(self, decision: PollDecision, state: Any) -> Any:
         if decision.outcome == "timeout":
             raise SeedanceSensorTimeoutError(decision.message)
-        return self._result(decision, state)
+        return pushable(self._result(decision, state))
 
     def _defer(self, poller: BasePoller) -> NoReturn:
         self.log.info(

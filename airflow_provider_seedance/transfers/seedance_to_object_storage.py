@@ -15,7 +15,7 @@ from airflow_provider_seedance.exceptions import (
     SeedanceRequestError,
     SeedanceServiceError,
 )
-from airflow_provider_seedance.hooks.final_errors import with_retry_policy
+from airflow_provider_seedance.hooks.airflow_compat import with_retry_policy
 from airflow_provider_seedance.hooks.hidden import HidesRenderedFields, reveal
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.hooks.transport import TransportError
