@@ -118,6 +118,12 @@ def test_path_that_cannot_be_written_is_named(generation_id: str, path: str) -> 
     assert caught.value.field == "path"
 
 
+def test_message_about_a_path_holds_no_signature(generation_id: str) -> None:
+    with pytest.raises(SeedanceRequestError, match=r"https://bucket\.example/video\.mp4") as caught:
+        save(generation_id, "https://bucket.example/video.mp4?X-Amz-Signature=0123456789abcdef")
+    assert "0123456789abcdef" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("fate", "expected"),
     [
