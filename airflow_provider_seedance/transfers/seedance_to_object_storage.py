@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_seedance.api.generation import Generation, check_generation_id
+from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.exceptions import (
     SeedanceError,
     SeedanceRequestError,
@@ -176,9 +177,11 @@ def _no_video(generation_id: str, why: str) -> SeedanceServiceError:
 
 
 def _unwritable(path: str, error: Exception) -> SeedanceRequestError:
+    # it may carry a signature, as pre-signed addresses do
+    what = redact(f"{path!r} cannot be written ({type(error).__name__}: {error})")
     return SeedanceRequestError(
-        f"'path' {path!r} cannot be written ({type(error).__name__}: {error}). Check the address, the permissions, "
-        "'conn_id', and that the storage's Airflow provider is installed.",
+        f"'path' {what}. Check the address, the permissions, 'conn_id', and that the storage's Airflow provider is "
+        "installed.",
         field="path",
     )
 
