@@ -11,6 +11,11 @@ from dataclasses import dataclass
 
 MIB = 1024 * 1024
 
+#: Seconds between two questions, the vendor's advice (contract 2.5).
+DEFAULT_POLL_INTERVAL = 15.0
+#: The same for an asset, which is processed in 6 to 20 seconds (contract 4.2).
+DEFAULT_ASSET_POLL_INTERVAL = 5.0
+
 DEFAULT_MODEL = "seedance-2.0"
 DEFAULT_RESOLUTION = "720p"
 DEFAULT_DURATION = 5

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_provider_seedance.api.generation import Generation
+from airflow_provider_seedance.api.limits import DEFAULT_POLL_INTERVAL
 from airflow_provider_seedance.exceptions import (
     SeedanceAuthError,
     SeedanceBalanceError,
@@ -31,8 +32,6 @@ OUTCOMES: frozenset[str] = frozenset({"succeeded", "failed", "error", "not_found
 
 #: Version of the event that trigger and operator exchange; raised when its form changes.
 EVENT_VERSION = 1
-#: Seconds between two questions, the vendor's advice (contract 2.5).
-DEFAULT_POLL_INTERVAL = 15.0
 #: Seconds in which a trigger must not finish: a deferral shorter than that can fail a healthy task in Airflow.
 FIRST_POLL_DELAY = 5.0
 #: Seconds that a backoff grows to at the most.

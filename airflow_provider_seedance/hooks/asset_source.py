@@ -17,15 +17,8 @@ from airflow_provider_seedance.api import limits
 from airflow_provider_seedance.api.assets import ASSET_TYPES, AssetType
 from airflow_provider_seedance.api.fingerprint import canonical_media
 from airflow_provider_seedance.api.formats import sniff_format
-from airflow_provider_seedance.api.media import (
-    MediaKind,
-    VideoFacts,
-    check_format,
-    check_media,
-    check_size,
-    check_video,
-    media_form,
-)
+from airflow_provider_seedance.api.media import MediaKind, check_format, check_media, check_size, media_form
+from airflow_provider_seedance.api.media_facts import VideoFacts, check_video
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 from airflow_provider_seedance.hooks.media import load_media, open_storage, say_unchecked
 

@@ -21,17 +21,19 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_seedance.api import limits
 from airflow_provider_seedance.api.formats import sniff_format
 from airflow_provider_seedance.api.media import (
-    AudioFacts,
-    ImageFacts,
     MediaKind,
-    check_audio,
-    check_audio_total,
     check_format,
-    check_image,
     check_media,
     check_size,
     media_form,
     parse_data_uri,
+)
+from airflow_provider_seedance.api.media_facts import (
+    AudioFacts,
+    ImageFacts,
+    check_audio,
+    check_audio_total,
+    check_image,
 )
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 

@@ -5,39 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_seedance.api.assets import (
-    DIGEST_DIGITS,
-    MAX_DESCRIPTION,
-    MAX_NAME,
-    Asset,
-    AssetPoller,
-    check_asset_id,
-    check_name,
-    content_name,
-    is_content_of,
-)
-from airflow_provider_seedance.api.fingerprint import digest
-from airflow_provider_seedance.api.generation import check_generation_id
-from airflow_provider_seedance.api.polling import PollDecision, from_event
-from airflow_provider_seedance.exceptions import (
-    SeedanceNotFoundError,
-    SeedanceRequestError,
-)
+from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL
+from airflow_provider_seedance.exceptions import SeedanceNotFoundError, SeedanceRequestError
 from airflow_provider_seedance.hooks.airflow_compat import final_errors_fail, with_retry_policy
-from airflow_provider_seedance.hooks.asset_source import AssetSource, read_source
-from airflow_provider_seedance.hooks.creation import CreationMemory, create_once
-from airflow_provider_seedance.hooks.hidden import HidesRenderedFields, reveal
-from airflow_provider_seedance.hooks.seedance import SeedanceHook
-from airflow_provider_seedance.hooks.waiting import StatusLog, fetch_asset, look, require_active, wait
-from airflow_provider_seedance.triggers.asset import DEFAULT_ASSET_POLL_INTERVAL, SeedanceAssetTrigger
+from airflow_provider_seedance.hooks.hidden import reveal
+from airflow_provider_seedance.hooks.task import DEFAULT_CONN_ID, SeedanceTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_seedance.api.assets import Asset, AssetPoller
+    from airflow_provider_seedance.api.polling import PollDecision
+    from airflow_provider_seedance.hooks.asset_source import AssetSource
+    from airflow_provider_seedance.hooks.creation import CreationMemory
 
 IfExists = Literal["reuse", "create", "fail"]
 IfChanged = Literal["create", "fail"]
@@ -48,21 +33,19 @@ def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         raise SeedanceRequestError(f"{name!r} must be one of {', '.join(choices)}; got {value!r}.", field=name)
 
 
-class _AssetOperator(HidesRenderedFields, BaseOperator):
+class _AssetOperator(SeedanceTask, BaseOperator):
     """What the operators here share: the connection, and how often a task was cleared."""
 
     ui_color = "#efe6ff"
 
-    def __init__(self, *, seedance_conn_id: str = SeedanceHook.default_conn_name, **kwargs: Any) -> None:
+    def __init__(self, *, seedance_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**with_retry_policy(kwargs))
         self.seedance_conn_id = seedance_conn_id
 
-    @cached_property
-    def hook(self) -> SeedanceHook:
-        """The hook for ``seedance_conn_id``."""
-        return SeedanceHook(self.seedance_conn_id)
-
     def _memory(self, context: Context, *what: str) -> CreationMemory:
+        from airflow_provider_seedance.api.fingerprint import digest
+        from airflow_provider_seedance.hooks.creation import CreationMemory
+
         first_try = max(int(context["ti"].max_tries) - int(self.retries or 0) + 1, 1)
         return CreationMemory(context, digest([self.seedance_conn_id, *what]), first_try)
 
@@ -92,6 +75,9 @@ class SeedanceCreateAssetGroupOperator(_AssetOperator):
 
     def execute(self, context: Context) -> str:
         """Find or create the group."""
+        from airflow_provider_seedance.api.assets import MAX_DESCRIPTION, check_name
+        from airflow_provider_seedance.hooks.creation import create_once
+
         with final_errors_fail():
             name = check_name(reveal(self.name))
             description = reveal(self.description)
@@ -187,6 +173,11 @@ class SeedanceCreateAssetOperator(_AssetOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Find or create the asset, then wait until it can be used."""
+        from airflow_provider_seedance.api.assets import DIGEST_DIGITS, MAX_NAME, AssetPoller, check_name
+        from airflow_provider_seedance.api.generation import check_generation_id
+        from airflow_provider_seedance.hooks.asset_source import read_source
+        from airflow_provider_seedance.hooks.waiting import StatusLog, look, wait
+
         with final_errors_fail():
             group_id = check_generation_id(reveal(self.group_id), parameter="group_id")
             name = check_name(reveal(self.name), longest=MAX_NAME - DIGEST_DIGITS - 1)
@@ -208,12 +199,19 @@ class SeedanceCreateAssetOperator(_AssetOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Take the trigger's event, and return the result or raise its error."""
+        from airflow_provider_seedance.api.polling import from_event
+        from airflow_provider_seedance.hooks.waiting import fetch_asset
+
         with final_errors_fail():
             asset_id, decision = from_event(event, key="asset_id")
             asset = fetch_asset(self.hook, asset_id, decision)
             return self._active(decision, asset, asset_id).to_result(group_id=reveal(self.group_id))
 
     def _find_or_create(self, context: Context, group_id: str, name: str, source: AssetSource) -> str:
+        from airflow_provider_seedance.api.assets import MAX_NAME, content_name
+        from airflow_provider_seedance.api.fingerprint import digest
+        from airflow_provider_seedance.hooks.creation import create_once
+
         stored_name = content_name(name, source.digest)
         memory = self._memory(context, "asset", group_id, stored_name)
         if memory.load() == (None, None) and (found := self._found(group_id, name, stored_name)):
@@ -232,6 +230,8 @@ class SeedanceCreateAssetOperator(_AssetOperator):
 
     def _found(self, group_id: str, name: str, stored_name: str) -> str | None:
         """Look for the same content, and for other content, under the name."""
+        from airflow_provider_seedance.api.assets import is_content_of
+
         if self.if_exists == "create":
             return None
         assets = [
@@ -262,6 +262,8 @@ class SeedanceCreateAssetOperator(_AssetOperator):
         return None
 
     def _defer(self, poller: AssetPoller) -> NoReturn:
+        from airflow_provider_seedance.triggers.asset import SeedanceAssetTrigger
+
         self.log.info("Deferring until asset %s can be used; no worker is held meanwhile.", poller.subject_id)
         self.defer(
             trigger=SeedanceAssetTrigger(
@@ -276,6 +278,8 @@ class SeedanceCreateAssetOperator(_AssetOperator):
         )
 
     def _active(self, decision: PollDecision, asset: Asset | None, asset_id: str) -> Asset:
+        from airflow_provider_seedance.hooks.waiting import require_active
+
         if decision.outcome == "not_found":  # some channels list what they do not get (contract 8.16)
             listed = self.hook.list_assets(group_id=reveal(self.group_id))
             asset = next((found for found in listed if found.asset_id == asset_id and found.is_active), None)
@@ -302,6 +306,8 @@ class SeedanceDeleteAssetOperator(_AssetOperator):
 
     def execute(self, context: Context) -> None:
         """Delete the asset."""
+        from airflow_provider_seedance.api.assets import check_asset_id
+
         with final_errors_fail():
             asset_id = check_asset_id(reveal(self.asset))
             try:

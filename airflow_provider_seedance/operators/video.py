@@ -5,27 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_seedance.api.generation import Generation, iso
-from airflow_provider_seedance.api.polling import DEFAULT_POLL_INTERVAL, Poller, from_event
+from airflow_provider_seedance.api.limits import DEFAULT_POLL_INTERVAL
 from airflow_provider_seedance.api.request import GenerationRequest, check_literals
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 from airflow_provider_seedance.hooks.airflow_compat import final_errors_fail, pushable, with_retry_policy
-from airflow_provider_seedance.hooks.hidden import HidesRenderedFields, reveal
-from airflow_provider_seedance.hooks.seedance import SeedanceHook
-from airflow_provider_seedance.hooks.submission import SubmissionStore, Submitter
-from airflow_provider_seedance.hooks.waiting import StatusLog, fetch_outcome, look, require_success, wait
-from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
+from airflow_provider_seedance.hooks.hidden import reveal
+from airflow_provider_seedance.hooks.task import DEFAULT_CONN_ID, SeedanceTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_seedance.api.polling import PollDecision
+    from airflow_provider_seedance.api.generation import Generation
+    from airflow_provider_seedance.api.polling import PollDecision, Poller
     from airflow_provider_seedance.api.submission import OnAmbiguous, SubmissionRecord
+    from airflow_provider_seedance.hooks.submission import Submitter
 
 #: Seconds from submission that a generation is waited for.
 DEFAULT_TIMEOUT = 3600.0
@@ -61,7 +59,7 @@ def is_literal(value: object) -> bool:
     return not hasattr(value, "resolve")
 
 
-class SeedanceGenerateVideoOperator(HidesRenderedFields, BaseOperator):
+class SeedanceGenerateVideoOperator(SeedanceTask, BaseOperator):
     """
     Submit a generation, wait for it in the triggerer, and return the link to the video.
 
@@ -136,7 +134,7 @@ class SeedanceGenerateVideoOperator(HidesRenderedFields, BaseOperator):
         timeout: float = DEFAULT_TIMEOUT,
         durable: bool = True,
         on_ambiguous_submission: OnAmbiguous = "fail",
-        seedance_conn_id: str = SeedanceHook.default_conn_name,
+        seedance_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("multiple_outputs", wait_for_completion)
@@ -169,13 +167,10 @@ class SeedanceGenerateVideoOperator(HidesRenderedFields, BaseOperator):
         self._check_waiting()
         check_literals({name: getattr(self, name) for name in CONTENT_FIELDS}, is_literal)
 
-    @cached_property
-    def hook(self) -> SeedanceHook:
-        """The hook for ``seedance_conn_id``."""
-        return SeedanceHook(self.seedance_conn_id)
-
     def execute(self, context: Context) -> Any:
         """Submit or re-attach, then wait."""
+        from airflow_provider_seedance.hooks.waiting import StatusLog, look, wait
+
         with final_errors_fail():
             request, submitter = self._request(), self._submitter(context)
             record, generation = submitter.submit_or_attach(request)
@@ -199,6 +194,9 @@ class SeedanceGenerateVideoOperator(HidesRenderedFields, BaseOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Take the trigger's event: fetch the generation, and return the result or raise its error."""
+        from airflow_provider_seedance.api.polling import from_event
+        from airflow_provider_seedance.hooks.waiting import fetch_outcome
+
         with final_errors_fail():
             generation_id, decision = from_event(event)
             self._running_id = generation_id
@@ -234,6 +232,8 @@ class SeedanceGenerateVideoOperator(HidesRenderedFields, BaseOperator):
         return max(int(context["ti"].max_tries) - int(self.retries or 0) + 1, 1)
 
     def _submitter(self, context: Context) -> Submitter:
+        from airflow_provider_seedance.hooks.submission import SubmissionStore, Submitter
+
         return Submitter(
             self.hook,
             SubmissionStore(context, durable=self.durable),
@@ -242,6 +242,8 @@ class SeedanceGenerateVideoOperator(HidesRenderedFields, BaseOperator):
         )
 
     def _poller(self, record: SubmissionRecord) -> Poller:
+        from airflow_provider_seedance.api.polling import Poller
+
         deadline = record.submitted_at + self.timeout
         if self.execution_timeout is not None:  # Airflow does not enforce it while a task is deferred
             deadline = min(deadline, time.time() + self.execution_timeout.total_seconds())
@@ -253,6 +255,8 @@ class SeedanceGenerateVideoOperator(HidesRenderedFields, BaseOperator):
         )
 
     def _defer(self, poller: Poller) -> None:
+        from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
+
         self.log.info("Deferring until generation %s is done; no worker is held meanwhile.", poller.subject_id)
         self.defer(
             trigger=SeedanceGenerationTrigger(
@@ -274,6 +278,9 @@ class SeedanceGenerateVideoOperator(HidesRenderedFields, BaseOperator):
         generation: Generation | None,
         generation_id: str,
     ) -> dict[str, Any]:
+        from airflow_provider_seedance.api.generation import iso
+        from airflow_provider_seedance.hooks.waiting import require_success
+
         generation = require_success(decision, generation, secrets=request.texts)
         submitter.mark_delivered(generation_id)
         self.log.info(

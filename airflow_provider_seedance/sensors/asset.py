@@ -8,15 +8,14 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_seedance.api.assets import Asset, AssetPoller, check_asset_id
-from airflow_provider_seedance.api.polling import BasePoller
+from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL
 from airflow_provider_seedance.hooks.hidden import reveal
-from airflow_provider_seedance.hooks.waiting import fetch_asset, require_active
 from airflow_provider_seedance.sensors.base import BaseSeedanceSensor
-from airflow_provider_seedance.triggers.asset import DEFAULT_ASSET_POLL_INTERVAL, SeedanceAssetTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_seedance.api.polling import PollDecision
+    from airflow_provider_seedance.api.assets import Asset, AssetPoller
+    from airflow_provider_seedance.api.polling import BasePoller, PollDecision
+    from airflow_provider_seedance.triggers.asset import SeedanceAssetTrigger
 
 
 class SeedanceAssetSensor(BaseSeedanceSensor):
@@ -50,6 +49,8 @@ class SeedanceAssetSensor(BaseSeedanceSensor):
     def _poller(
         self, *, deadline: float, submitted_at: float | None = None, counts: Mapping[str, Any] | None = None
     ) -> AssetPoller:
+        from airflow_provider_seedance.api.assets import AssetPoller, check_asset_id
+
         return AssetPoller(
             check_asset_id(reveal(self.asset)),
             deadline=deadline,
@@ -62,6 +63,8 @@ class SeedanceAssetSensor(BaseSeedanceSensor):
         return partial(self.hook.get_asset, attempts=1)
 
     def _trigger(self, poller: BasePoller) -> SeedanceAssetTrigger:
+        from airflow_provider_seedance.triggers.asset import SeedanceAssetTrigger
+
         return SeedanceAssetTrigger(
             seedance_conn_id=self.seedance_conn_id,
             asset_id=poller.subject_id,
@@ -71,7 +74,11 @@ class SeedanceAssetSensor(BaseSeedanceSensor):
         )
 
     def _fetch(self, subject_id: str, decision: PollDecision) -> Asset | None:
+        from airflow_provider_seedance.hooks.waiting import fetch_asset
+
         return fetch_asset(self.hook, subject_id, decision)
 
     def _result(self, decision: PollDecision, state: Asset | None) -> dict[str, Any]:
+        from airflow_provider_seedance.hooks.waiting import require_active
+
         return require_active(decision, state).to_result()

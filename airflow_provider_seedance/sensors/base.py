@@ -5,21 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensorOperator, PokeReturnValue
 
-from airflow_provider_seedance.api.polling import BasePoller, PollDecision, from_event
 from airflow_provider_seedance.exceptions import SeedanceSensorTimeoutError
 from airflow_provider_seedance.hooks.airflow_compat import pushable, with_retry_policy
-from airflow_provider_seedance.hooks.hidden import HidesRenderedFields
-from airflow_provider_seedance.hooks.seedance import SeedanceHook
-from airflow_provider_seedance.hooks.waiting import StatusLog, look
+from airflow_provider_seedance.hooks.task import DEFAULT_CONN_ID, SeedanceTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.triggers.base import BaseTrigger
+
+    from airflow_provider_seedance.api.polling import BasePoller, PollDecision
 
 #: Key in the task state store under which a rescheduled sensor keeps what its poller had counted.
 COUNTS_KEY = "seedance_sensor"
@@ -27,7 +25,7 @@ COUNTS_KEY = "seedance_sensor"
 BACKSTOP = 300.0
 
 
-class BaseSeedanceSensor(HidesRenderedFields, BaseSensorOperator):
+class BaseSeedanceSensor(SeedanceTask, BaseSensorOperator):
     """
     Waits in the triggerer, in the worker, or by being rescheduled; never submits, so its retries cost nothing.
 
@@ -43,7 +41,7 @@ class BaseSeedanceSensor(HidesRenderedFields, BaseSensorOperator):
         self,
         *,
         deferrable: bool = True,
-        seedance_conn_id: str = SeedanceHook.default_conn_name,
+        seedance_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("multiple_outputs", True)
@@ -52,11 +50,6 @@ class BaseSeedanceSensor(HidesRenderedFields, BaseSensorOperator):
         self.seedance_conn_id = seedance_conn_id
         self._poked: BasePoller | None = None
         self._not_before = 0.0
-
-    @cached_property
-    def hook(self) -> SeedanceHook:
-        """The hook for ``seedance_conn_id``."""
-        return SeedanceHook(self.seedance_conn_id)
 
     def execute(self, context: Context) -> Any:
         """Defer, or poke as ``mode`` says."""
@@ -102,6 +95,8 @@ class BaseSeedanceSensor(HidesRenderedFields, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Take the trigger's event: fetch what it is about, and return the result or raise its error."""
+        from airflow_provider_seedance.api.polling import from_event
+
         subject_id, decision = from_event(event, key=self.event_key)
         return self._end(decision, self._fetch(subject_id, decision))
 
@@ -131,6 +126,8 @@ class BaseSeedanceSensor(HidesRenderedFields, BaseSensorOperator):
         raise NotImplementedError
 
     def _look(self, poller: BasePoller) -> tuple[PollDecision, Any]:
+        from airflow_provider_seedance.hooks.waiting import StatusLog, look
+
         return look(self.hook, poller, StatusLog(poller), self._asker())
 
     def _end(self, decision: PollDecision, state: Any) -> Any:

@@ -8,16 +8,14 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_seedance.api.generation import Generation, check_generation_id
-from airflow_provider_seedance.api.parse import as_int, as_mapping
-from airflow_provider_seedance.api.polling import DEFAULT_POLL_INTERVAL, BasePoller, Poller
+from airflow_provider_seedance.api.limits import DEFAULT_POLL_INTERVAL
 from airflow_provider_seedance.hooks.hidden import reveal
-from airflow_provider_seedance.hooks.waiting import fetch_outcome, require_success
 from airflow_provider_seedance.sensors.base import BaseSeedanceSensor
-from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_seedance.api.polling import PollDecision
+    from airflow_provider_seedance.api.generation import Generation
+    from airflow_provider_seedance.api.polling import BasePoller, PollDecision, Poller
+    from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
 
 
 class SeedanceGenerationSensor(BaseSeedanceSensor):
@@ -55,6 +53,9 @@ class SeedanceGenerationSensor(BaseSeedanceSensor):
     def _poller(
         self, *, deadline: float, submitted_at: float | None = None, counts: Mapping[str, Any] | None = None
     ) -> Poller:
+        from airflow_provider_seedance.api.generation import check_generation_id
+        from airflow_provider_seedance.api.polling import Poller
+
         return Poller(
             generation_id=check_generation_id(reveal(self.generation)),
             deadline=deadline,
@@ -67,6 +68,8 @@ class SeedanceGenerationSensor(BaseSeedanceSensor):
         return partial(self.hook.get_generation, attempts=1)
 
     def _trigger(self, poller: BasePoller) -> SeedanceGenerationTrigger:
+        from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
+
         return SeedanceGenerationTrigger(
             seedance_conn_id=self.seedance_conn_id,
             generation_id=poller.subject_id,
@@ -76,9 +79,14 @@ class SeedanceGenerationSensor(BaseSeedanceSensor):
         )
 
     def _fetch(self, subject_id: str, decision: PollDecision) -> Generation | None:
+        from airflow_provider_seedance.hooks.waiting import fetch_outcome
+
         return fetch_outcome(self.hook, subject_id, decision)
 
     def _result(self, decision: PollDecision, state: Generation | None) -> dict[str, Any]:
+        from airflow_provider_seedance.api.parse import as_int, as_mapping
+        from airflow_provider_seedance.hooks.waiting import require_success
+
         generation = require_success(decision, state)
         given = as_mapping(reveal(self.generation))
         self.log.info("Generation %s succeeded: %s tokens.", generation.generation_id, generation.total_tokens)

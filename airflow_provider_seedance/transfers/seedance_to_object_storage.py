@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_seedance.api.generation import Generation, check_generation_id
 from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.exceptions import (
     SeedanceError,
@@ -17,13 +15,14 @@ from airflow_provider_seedance.exceptions import (
     SeedanceServiceError,
 )
 from airflow_provider_seedance.hooks.airflow_compat import with_retry_policy
-from airflow_provider_seedance.hooks.hidden import HidesRenderedFields, reveal
-from airflow_provider_seedance.hooks.seedance import SeedanceHook
-from airflow_provider_seedance.hooks.transport import TransportError
+from airflow_provider_seedance.hooks.hidden import reveal
+from airflow_provider_seedance.hooks.task import DEFAULT_CONN_ID, SeedanceTask
 
 if TYPE_CHECKING:
     import requests
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+    from airflow_provider_seedance.api.generation import Generation
 
 #: Bytes held in memory at a time, whatever the video's size.
 CHUNK = 1024 * 1024
@@ -31,7 +30,7 @@ CHUNK = 1024 * 1024
 ATTEMPTS = 3
 
 
-class SeedanceToObjectStorageOperator(HidesRenderedFields, BaseOperator):
+class SeedanceToObjectStorageOperator(SeedanceTask, BaseOperator):
     """
     Save a generation's video wherever ``ObjectStoragePath`` can write: a local folder, S3, GCS, Azure and others.
 
@@ -55,7 +54,7 @@ class SeedanceToObjectStorageOperator(HidesRenderedFields, BaseOperator):
         generation: str | Mapping[str, Any],
         path: str,
         conn_id: str | None = None,
-        seedance_conn_id: str = SeedanceHook.default_conn_name,
+        seedance_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("multiple_outputs", True)
@@ -65,13 +64,11 @@ class SeedanceToObjectStorageOperator(HidesRenderedFields, BaseOperator):
         self.conn_id = conn_id
         self.seedance_conn_id = seedance_conn_id
 
-    @cached_property
-    def hook(self) -> SeedanceHook:
-        """The hook for ``seedance_conn_id``."""
-        return SeedanceHook(self.seedance_conn_id)
-
     def execute(self, context: Context) -> dict[str, Any]:
         """Stream the video to its place."""
+        from airflow_provider_seedance.api.generation import check_generation_id
+        from airflow_provider_seedance.hooks.transport import TransportError
+
         generation_id = check_generation_id(reveal(self.generation))
         target = self._target(generation_id)
         for attempt in range(1, ATTEMPTS + 1):
@@ -79,7 +76,7 @@ class SeedanceToObjectStorageOperator(HidesRenderedFields, BaseOperator):
             try:
                 size = self._transfer(url, target, generation_id)
                 break
-            except (TransportError, _LinkRefusedError) as e:
+            except (TransportError, _BrokenOffError) as e:
                 if attempt == ATTEMPTS:
                     raise
                 self.log.warning("Transfer of %s broke off (%s); trying again with a fresh link.", generation_id, e)
@@ -142,23 +139,23 @@ class SeedanceToObjectStorageOperator(HidesRenderedFields, BaseOperator):
         if size == 0:
             raise _no_video(generation_id, "it is empty")
         if expected.isdigit() and int(expected) != size:
-            raise TransportError(f"The transfer of generation {generation_id} ended at {size} of {expected} bytes.")
+            raise _BrokenOffError(f"The transfer of generation {generation_id} ended at {size} of {expected} bytes.")
         return size
 
 
-class _LinkRefusedError(SeedanceServiceError):
-    """The storage refuses a link: it may have ended between asking for it and using it."""
+class _BrokenOffError(SeedanceServiceError):
+    """The storage refused or broke off: a fresh link may do, since this one may have ended between two steps."""
 
 
 def _check_answer(response: requests.Response, generation_id: str) -> None:
     if response.status_code in (403, 404, 410):
-        raise _LinkRefusedError(
+        raise _BrokenOffError(
             f"The link of generation {generation_id} is refused (HTTP {response.status_code}), though it is fresh: "
             "the video is no longer kept.",
             status=response.status_code,
         )
     if response.status_code != 200:
-        raise TransportError(
+        raise _BrokenOffError(
             f"The storage of generation {generation_id} answered HTTP {response.status_code}.",
             status=response.status_code,
         )

@@ -7,13 +7,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_seedance.api.assets import AssetPoller
-from airflow_provider_seedance.api.polling import to_event
-from airflow_provider_seedance.hooks.seedance import SeedanceHook
-from airflow_provider_seedance.hooks.waiting import wait_async
-
-#: Seconds between two looks at an asset, which is processed in 6 to 20 (contract 4.2).
-DEFAULT_ASSET_POLL_INTERVAL = 5.0
+from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL
 
 
 class SeedanceAssetTrigger(BaseTrigger):
@@ -58,6 +52,11 @@ class SeedanceAssetTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send one event: ``{"version", "asset_id", "outcome", "reason", "message"}``."""
+        from airflow_provider_seedance.api.assets import AssetPoller
+        from airflow_provider_seedance.api.polling import to_event
+        from airflow_provider_seedance.hooks.seedance import SeedanceHook
+        from airflow_provider_seedance.hooks.waiting import wait_async
+
         poller = AssetPoller(
             self.asset_id,
             deadline=self.deadline,

@@ -8,9 +8,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_seedance.api.polling import DEFAULT_POLL_INTERVAL, Poller, to_event
-from airflow_provider_seedance.hooks.seedance import SeedanceHook
-from airflow_provider_seedance.hooks.waiting import wait_async
+from airflow_provider_seedance.api.limits import DEFAULT_POLL_INTERVAL
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +58,10 @@ class SeedanceGenerationTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send one event: ``{"version", "generation_id", "outcome", "reason", "message"}``."""
+        from airflow_provider_seedance.api.polling import Poller, to_event
+        from airflow_provider_seedance.hooks.seedance import SeedanceHook
+        from airflow_provider_seedance.hooks.waiting import wait_async
+
         poller = Poller(
             generation_id=self.generation_id,
             deadline=self.deadline,

@@ -167,6 +167,8 @@ def make_video(path: Path, *, seconds: int = 3, size: tuple[int, int] = (864, 49
         for number in range(seconds * rate):
             frame = av.VideoFrame(*size, "yuv420p")
             frame.pts = number
+            for plane in frame.planes:  # a new frame holds whatever was in memory
+                plane.update(bytes(plane.buffer_size))
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return str(path)

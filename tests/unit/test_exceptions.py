@@ -31,7 +31,7 @@ from airflow_provider_seedance.exceptions import (
     SeedanceServiceError,
     SeedanceTimeoutError,
 )
-from airflow_provider_seedance.hooks import final_errors
+from airflow_provider_seedance.hooks import airflow_compat
 from airflow_provider_seedance.operators.assets import (
     SeedanceCreateAssetGroupOperator,
     SeedanceCreateAssetOperator,
@@ -245,7 +245,7 @@ def test_a_dag_with_it_can_be_stored() -> None:
 def test_without_policies_the_operator_fails_the_task_where_a_retry_cannot_help(
     monkeypatch: pytest.MonkeyPatch, error: SeedanceError
 ) -> None:
-    monkeypatch.setattr(final_errors, "SEEDANCE_RETRY_POLICY", None)
+    monkeypatch.setattr(airflow_compat, "SEEDANCE_RETRY_POLICY", None)
     operator = SeedanceGenerateVideoOperator(task_id="generate", prompt="a cat")
 
     def refuse() -> None:

@@ -9,16 +9,13 @@ import pytest
 
 from airflow_provider_seedance.api.formats import sniff_format
 from airflow_provider_seedance.api.limits import MIB
-from airflow_provider_seedance.api.media import (
+from airflow_provider_seedance.api.media import MediaKind, check_media, media_form, parse_data_uri
+from airflow_provider_seedance.api.media_facts import (
     AudioFacts,
     ImageFacts,
-    MediaKind,
     check_audio,
     check_audio_total,
     check_image,
-    check_media,
-    media_form,
-    parse_data_uri,
 )
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 
