@@ -98,7 +98,7 @@ class SeedanceToObjectStorageOperator(SeedanceTask, BaseOperator):
                 target.parent.mkdir(parents=True, exist_ok=True)
             return target
         except Exception as e:
-            raise _unwritable(path, e) from e
+            raise _unwritable(path, e) from None  # the cause can hold a signature
 
     def _fresh_link(self, generation_id: str) -> str:
         generation: Generation = self.hook.get_generation(generation_id)
@@ -124,7 +124,7 @@ class SeedanceToObjectStorageOperator(SeedanceTask, BaseOperator):
             _remove(part)
             if isinstance(e, SeedanceError) or not isinstance(e, Exception):
                 raise
-            raise _unwritable(str(target), e) from e
+            raise _unwritable(str(target), e) from None
         return size
 
     def _stream(self, response: requests.Response, part: ObjectStoragePath, generation_id: str) -> int:

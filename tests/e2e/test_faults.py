@@ -35,7 +35,7 @@ def outcomes(fault_stage: FaultStage, request: pytest.FixtureRequest) -> Iterato
 
         played |= {case.name: together.submit(play_alone, case) for case in TOGETHER if case in selected}
         yield played
-    verdicts = [outcome.result() for outcome in played.values() if outcome.exception() is None]
+    verdicts = [case.verdict for case in (*APART, *TOGETHER) if case.verdict is not None]
     capture = request.config.pluginmanager.getplugin("capturemanager")
     assert capture is not None
     with capture.global_and_fixture_disabled():

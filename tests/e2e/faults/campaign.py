@@ -183,6 +183,7 @@ class Case:
     cleared: int = 0
     runs: list[CaseRun] = field(default_factory=list)
     delivered: set[str] = field(default_factory=set)
+    verdict: Verdict | None = None
 
     @property
     def slug(self) -> str:
@@ -195,14 +196,21 @@ class Case:
         return f"case-{self.slug}"
 
     def play(self, stage: FaultStage) -> Verdict:
-        """Play it to its end, and judge."""
+        """
+        Play it to its end, and judge.
+
+        :returns: The verdict, which is kept as ``verdict`` even where the case fails.
+        """
         began = time.monotonic()
         self.stage = stage
         with ExitStack() as self.stack:
             self.service: EmulatorControl = self.stack.enter_context(Emulator(speed=SPEED))
-            self.connect(self.service.url)
-            self.strike(self)
-            return self._judge(time.monotonic() - began)
+            try:
+                self.connect(self.service.url)
+                self.strike(self)
+            finally:
+                self.verdict = self._judge(time.monotonic() - began)
+        return self.verdict
 
     def connect(self, url: str, api_key: str = "sk-emulator") -> None:
         """Let its connection lead to this address, with this key."""
