@@ -269,14 +269,10 @@ def test_create_whose_answer_was_lost_is_found_by_listing(
     assert (stats["assets_created"], stats["asset_groups_created"]) == (1, 2)
 
 
-@pytest.mark.parametrize("point", ["before", "after_intent", "after_create", "after_id"])
-@pytest.mark.parametrize("if_exists", ["reuse", "create"])
-def test_worker_that_dies_is_followed_by_one_that_pays_nothing_again(
-    emulator: Emulator, group_id: str, monkeypatch: pytest.MonkeyPatch, point: str, if_exists: str
-) -> None:
-    task = asset_task(group_id, if_exists=if_exists)
-    assert task.store is not None
+def die_at(task: Task, point: str) -> None:
+    """Have the worker die at one of its writes: before or after the intent, before or after the id."""
     store = task.store
+    assert store is not None
 
     def crash_on(intent: bool) -> Callable[[Any], None]:
         def crash(value: Any) -> None:
@@ -295,10 +291,35 @@ def test_worker_that_dies_is_followed_by_one_that_pays_nothing_again(
             store.before_set = crash_on(intent=False)
         case "after_id":
             store.after_set = crash_on(intent=False)
+
+
+POINTS = ["before", "after_intent", "after_create", "after_id"]
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("if_exists", ["reuse", "create"])
+def test_worker_that_dies_is_followed_by_one_that_pays_nothing_again(
+    emulator: Emulator, group_id: str, point: str, if_exists: str
+) -> None:
+    task = asset_task(group_id, if_exists=if_exists)
+    die_at(task, point)
     with pytest.raises(WorkerCrash):
         task.run()
     assert task.run()["status"] == "Active"
     assert emulator.stats()["assets_created"] == 1
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("if_exists", ["reuse", "create"])
+def test_worker_that_dies_over_a_group_is_followed_by_one_that_pays_nothing_again(
+    emulator: Emulator, point: str, if_exists: str
+) -> None:
+    task = group_task(if_exists=if_exists)
+    die_at(task, point)
+    with pytest.raises(WorkerCrash):
+        task.run()
+    assert task.run() == emulator.asset_groups()[0]["id"]
+    assert emulator.stats()["asset_groups_created"] == 1
 
 
 def test_refused_create_leaves_no_memory(emulator: Emulator, group_id: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from airflow.sdk.module_loading import import_string
 from airflow_provider_seedance.api.polling import from_event
 from airflow_provider_seedance.api.submission import SubmissionRecord
 from airflow_provider_seedance.exceptions import SeedanceServiceError
+from airflow_provider_seedance.hooks.creation import CreationMemory
 
 DATA = Path(__file__).parent / "data"
 
@@ -25,8 +27,9 @@ def load(name: str) -> Any:
     return json.loads((DATA / name).read_text())
 
 
-def test_stored_trigger_loads_and_means_the_same() -> None:
-    stored = load("generation_trigger_1.json")
+@pytest.mark.parametrize("name", ["generation_trigger_1.json", "asset_trigger_1.json"])
+def test_stored_trigger_loads_and_means_the_same(name: str) -> None:
+    stored = load(name)
     trigger = import_string(stored["classpath"])(**stored["kwargs"])
     path, kwargs = trigger.serialize()
     assert path == stored["classpath"]
@@ -42,6 +45,18 @@ def test_stored_event_is_understood(event: dict[str, Any]) -> None:
         event["reason"],
         event["message"],
     )
+
+
+@pytest.mark.parametrize("event", load("asset_events_1.json"), ids=lambda event: event["outcome"])
+def test_stored_event_of_an_asset_is_understood(event: dict[str, Any]) -> None:
+    asset_id, decision = from_event(event, key="asset_id")
+    assert (asset_id, decision.outcome) == (event["asset_id"], event["outcome"])
+
+
+def test_stored_record_of_a_creation_is_understood() -> None:
+    store = SimpleNamespace(get=lambda key: load("asset_record_1.json"))
+    memory = CreationMemory({"task_state_store": store}, "5e1f", 1)  # type: ignore[typeddict-item]
+    assert memory.load() == ("asset-1", {"asset-0"})
 
 
 @pytest.mark.parametrize("record", load("submission_records_1.json"), ids=lambda record: record["phase"])
