@@ -238,12 +238,18 @@ def _read(task: Mapping[str, Any], generation_id: str | None) -> Generation:
     status = (as_text(task.get("status")) or "").upper()
     inner_status = (as_text(inner.get("status")) or "").lower()
     state = _state(status, inner_status, content)
+    known: dict[str, Any] = {
+        "generation_id": generation_id or as_id(task.get("task_id")) or as_id(task.get("id")),
+        "state": state,
+        "status": status,
+        "inner_status": inner_status,
+        "progress": _progress(task.get("progress")),
+        "submitted_at": as_epoch(task.get("submit_time")) or as_epoch(task.get("created_at")),
+    }
+    if state == "running" and inner_status.upper() not in _FAILURE:
+        return Generation(**known)  # nearly every look ends here, and nothing asks a running one for more
     return Generation(
-        generation_id=generation_id or as_id(task.get("task_id")) or as_id(task.get("id")),
-        state=state,
-        status=status,
-        inner_status=inner_status,
-        progress=_progress(task.get("progress")),
+        **known,
         video_url=_video_url(task, content) if state == "succeeded" else None,
         last_frame_url=as_http_url(content.get("last_frame_url")),
         original_video_url=as_http_url(task.get("original_result_url")),
@@ -253,7 +259,6 @@ def _read(task: Mapping[str, Any], generation_id: str | None) -> Generation:
         duration=_whole(as_number(inner.get("duration"))),
         seed=as_int(inner.get("seed")),
         total_tokens=as_int(usage.get("total_tokens")),
-        submitted_at=as_epoch(task.get("submit_time")) or as_epoch(task.get("created_at")),
         started_at=as_epoch(task.get("start_time")),
         finished_at=as_epoch(task.get("finish_time")) or as_epoch(task.get("completed_at")),
         request_id=as_id(task.get("request_id")),

@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import aiohttp
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from yarl import URL
 
 from airflow_provider_seedance.api.assets import Asset
 from airflow_provider_seedance.api.generation import Generation
@@ -75,8 +76,9 @@ class SharedClient:
 
     async def _ask(self, endpoint: Endpoint, method: str, path: str, **body: Any) -> Answer:
         assert self._session is not None
+        url = self._base.with_path(self._base_path + path, encoded=True)
         try:
-            async with self._session.request(method, endpoint.base_url + path, **self._options, **body) as response:
+            async with self._session.request(method, url, **self._options, **body) as response:
                 raw = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as e:
             # the type alone: the texts of aiohttp can hold an address
@@ -133,8 +135,10 @@ class SharedClient:
                 connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
+        self._base = URL(endpoint.base_url)
+        self._base_path = self._base.raw_path.rstrip("/")
+        self._session.headers.update({"Authorization": f"Bearer {endpoint.api_key}", "Accept": "application/json"})
         self._options = {
-            "headers": {"Authorization": f"Bearer {endpoint.api_key}", "Accept": "application/json"},
             "allow_redirects": False,
             "timeout": aiohttp.ClientTimeout(total=endpoint.timeout, connect=min(CONNECT_TIMEOUT, endpoint.timeout)),
             "ssl": await asyncio.to_thread(_tls, endpoint.verify) if endpoint.base_url.startswith("https") else False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+
+#: Seconds. A triggerer's looks fall on multiples of it, so that many share one wake-up of the event loop and cost less.
+#: A longer one would hold the loop up by looking at more of them at a time.
+TOGETHER = 0.05
 
 #: What is waited for: a generation or an asset.
 Waited = TypeVar("Waited", Generation, Asset)
@@ -133,7 +138,7 @@ async def wait_async(
     decision = PollDecision()
     async with hook.shared_client() as client:
         while ask_at is not None:
-            await asyncio.sleep(max(ask_at - time.time(), 0))
+            await asyncio.sleep(max(math.ceil(ask_at / TOGETHER) * TOGETHER - time.time(), 0))
             decision = await look_async(client, poller, status_log, ask_of(client))
             ask_at = decision.ask_at
     return decision
