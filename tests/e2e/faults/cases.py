@@ -255,6 +255,17 @@ def scheduler_restarted(case: Case, signum: int) -> None:
     case.wait_until_delivered([*runs, queued])
 
 
+def api_server_restarted(case: Case) -> None:
+    """The paid call is answered while the worker has no way to tell Airflow."""
+    in_flight(case)
+    calling = call_in_flight(case)
+    case.stage.airflow.family.kill("api-server", signal.SIGKILL)
+    time.sleep(A_WHILE)
+    case.stage.airflow.restart("api-server")
+    assert calling.run_id
+    case.wait_until_delivered()
+
+
 def database_restarted(case: Case, signum: int) -> None:
     """The paid call is answered while nothing can be recorded."""
     in_flight(case)
@@ -345,6 +356,7 @@ def _cases() -> tuple[list[Case], list[Case]]:
         Case("triggerer terminated", partial(triggerer_killed, signum=signal.SIGTERM)),
         Case("scheduler killed", partial(scheduler_restarted, signum=signal.SIGKILL)),
         Case("scheduler terminated", partial(scheduler_restarted, signum=signal.SIGTERM)),
+        Case("API server killed", api_server_restarted),
         Case("database restarted", partial(database_restarted, signum=signal.SIGINT)),
         Case("database crashed", partial(database_restarted, signum=signal.SIGQUIT)),
     ]
