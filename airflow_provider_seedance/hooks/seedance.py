@@ -151,7 +151,7 @@ class SeedanceHook(AssetCalls):
         """
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         with (
-            transport_errors("the storage of the result"),
+            transport_errors("The storage of the result"),
             self.get_conn().get(
                 url,
                 headers=headers,

@@ -80,7 +80,7 @@ def read_body(response: requests.Response, *, deadline: float) -> bytes:
 def transport_errors(peer: str, conn_id: str | None = None) -> Iterator[None]:
     """Turn the failures of requests into ours, which hold no link, and tell whether anything was sent."""
     import requests
-    from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProxyError
+    from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError, ProxyError
 
     hint = f" Check the host of connection {conn_id!r} and the network." if conn_id else ""
     try:
@@ -106,6 +106,8 @@ def transport_errors(peer: str, conn_id: str | None = None) -> Iterator[None]:
         ) from None
     except requests.exceptions.RequestException as e:
         raise TransportError(f"{peer} failed ({_cause(e)}).{hint}") from None
+    except HTTPError as e:  # a body that is read past requests
+        raise TransportError(f"{peer} broke the connection off ({_cause(e)}).{hint}") from None
 
 
 def _cause(error: BaseException) -> str:

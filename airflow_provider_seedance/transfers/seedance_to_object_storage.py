@@ -2,57 +2,87 @@
 
 from __future__ import annotations
 
-import contextlib
+import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_seedance.api.redact import redact
-from airflow_provider_seedance.exceptions import (
-    SeedanceError,
-    SeedanceRequestError,
-    SeedanceServiceError,
-)
-from airflow_provider_seedance.hooks.airflow_compat import with_retry_policy
-from airflow_provider_seedance.hooks.hidden import reveal
-from airflow_provider_seedance.hooks.task import DEFAULT_CONN_ID, SeedanceTask
+from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError, SeedanceServiceError
+from airflow_provider_seedance.hooks.airflow_compat import pushable, with_retry_policy
+from airflow_provider_seedance.hooks.hidden import Hidden, reveal
+from airflow_provider_seedance.hooks.task import DEFAULT_CONN_ID, GenerationTask, is_literal
+from airflow_provider_seedance.links import SeedanceVideoLink, browser_url
 
 if TYPE_CHECKING:
-    import requests
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_seedance.api.generation import Generation
+    from airflow_provider_seedance.api.naming import What
+    from airflow_provider_seedance.hooks.arrival import Arrival
+    from airflow_provider_seedance.hooks.result_file import ResultFile
 
-#: Bytes held in memory at a time, whatever the video's size.
-CHUNK = 1024 * 1024
-#: Tries of a transfer that breaks off, each with a fresh link.
-ATTEMPTS = 3
+_WHAT: Mapping[str, tuple[What, ...]] = {
+    "video": ("video",),
+    "last_frame": ("last_frame",),
+    "both": ("video", "last_frame"),
+}
+_IF_EXISTS = ("skip", "overwrite", "fail")
+#: What a storage says that will say so again: it is not installed, not there, or may not be written.
+_FOR_GOOD = (
+    ImportError,
+    LookupError,
+    NotImplementedError,
+    ValueError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
 
 
-class SeedanceToObjectStorageOperator(SeedanceTask, BaseOperator):
+class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
     """
     Save a generation's video wherever ``ObjectStoragePath`` can write: a local folder, S3, GCS, Azure and others.
 
-    The service's links die within hours, so a fresh one is asked for. The video is streamed under a temporary name
-    and moved to its own once it is whole: nothing half-written is ever found under ``path``.
+    The service's links die within hours, so a fresh one is asked for, and another whenever one is refused or a
+    transfer breaks off: it goes on from the byte reached. The video is streamed in constant memory, its length and
+    structure are checked on the way, and ``path`` shows it whole or not at all: under a temporary name that is changed
+    at the end, or on S3 and GCS by an upload that is committed at the end. A try that was killed leaves nothing that
+    the next one does not remove.
 
     :param generation: A generation id, or the result of
         :class:`~airflow_provider_seedance.operators.video.SeedanceGenerateVideoOperator` or its sensor.
-    :param path: Where to: a file, or a folder (ending in ``/``) into which ``<generation_id>.mp4`` goes.
+    :param path: Where to: a file, or a folder (one that exists, or any that ends in ``/``) into which
+        ``<generation_id>.mp4`` goes. May name ``{generation_id}``, ``{model}``, ``{resolution}``, ``{ratio}``,
+        ``{duration}``, ``{seed}`` and ``{extension}``.
+    :param what: ``video`` (default), ``last_frame`` or ``both``. Beside a video whose path is a file, the last frame
+        has the same name with ``.png``.
+    :param if_exists: ``skip`` (default) writes nothing where the very same bytes are there, compared one by one, and
+        replaces others; ``overwrite`` replaces without looking; ``fail`` raises where anything is there.
     :param conn_id: Airflow connection of the storage. Default: the one that ``path`` names, else the ambient one.
     :param seedance_conn_id: The connection of the service.
-    :returns: ``{"path", "size", "generation_id"}``: the file written and its bytes.
+    :returns: ``{"path", "size", "sha256", "content_type", "duration", "seconds", "bytes_per_second",
+        "generation_id"}``: the file, its bytes, its seconds of play, and how long the transfer took. With
+        ``what="both"`` the same of the last frame under ``last_frame``.
+    :raises SeedanceRequestError: The path cannot be written, or is taken.
+    :raises SeedanceServiceError: The video cannot be had, or is no whole video; a retry asks again.
     """
 
-    template_fields: Sequence[str] = ("generation", "path", "conn_id", "seedance_conn_id")
+    template_fields: Sequence[str] = ("generation", "path", "what", "if_exists", "conn_id", "seedance_conn_id")
     ui_color = "#efe6ff"
+    operator_extra_links = (SeedanceVideoLink(),)
+    #: Where the extra link leads, once the video is saved.
+    video_link = Hidden("")
 
     def __init__(
         self,
         *,
         generation: str | Mapping[str, Any],
         path: str,
+        what: Literal["video", "last_frame", "both"] | str = "video",
+        if_exists: Literal["skip", "overwrite", "fail"] | str = "skip",
         conn_id: str | None = None,
         seedance_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
@@ -61,128 +91,124 @@ class SeedanceToObjectStorageOperator(SeedanceTask, BaseOperator):
         super().__init__(**with_retry_policy(kwargs))
         self.generation = generation
         self.path = path
+        self.what = what
+        self.if_exists = if_exists
         self.conn_id = conn_id
         self.seedance_conn_id = seedance_conn_id
+        for name, known in (("what", tuple(_WHAT)), ("if_exists", _IF_EXISTS)):
+            if is_literal(getattr(self, name)):
+                self._check_word(name, known)
+        if is_literal(path):
+            self._check_path()
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Stream the video to its place."""
+        """Stream the files to their places."""
         from airflow_provider_seedance.api.generation import check_generation_id
-        from airflow_provider_seedance.hooks.transport import TransportError
+        from airflow_provider_seedance.hooks.outlets import describe_outlets
+        from airflow_provider_seedance.hooks.result_file import link_to
 
-        generation_id = check_generation_id(reveal(self.generation))
-        target = self._target(generation_id)
-        for attempt in range(1, ATTEMPTS + 1):
-            url = self._fresh_link(generation_id)
+        given = reveal(self.generation)
+        generation_id = check_generation_id(given)
+        self._check_word("what", tuple(_WHAT))
+        self._check_word("if_exists", _IF_EXISTS)
+        self._check_path()
+        generation: Generation = self.hook.get_generation(generation_id)
+        for what in _WHAT[self.what]:
+            link_to(generation, what)
+        saved: list[dict[str, Any]] = [self._save(generation, what) for what in _WHAT[self.what]]
+        self.video_link = Hidden(browser_url(saved[0]["path"]))
+        result = {**saved[0], "generation_id": generation_id}
+        if len(saved) > 1:
+            result["last_frame"] = saved[1]
+        facts = {name: result[name] for name in ("path", "size", "sha256", "content_type")}
+        if isinstance(given, Mapping):
+            facts["prompt_fingerprint"] = given.get("prompt_fingerprint")
+        describe_outlets(context, self.outlets, generation, facts)
+        self._tell(generation, given=given, stored=result)
+        return pushable(result)
+
+    def _check_word(self, name: str, known: Sequence[str]) -> None:
+        value = getattr(self, name)
+        if value not in known:
+            *rest, last = (repr(word) for word in known)
+            raise SeedanceRequestError(f"{name!r} must be {', '.join(rest)} or {last}; got {value!r}.", field=name)
+
+    def _check_path(self) -> str:
+        from airflow_provider_seedance.api.naming import check_path
+
+        return check_path(reveal(self.path))
+
+    def _save(self, generation: Generation, what: What) -> dict[str, Any]:
+        from airflow_provider_seedance.hooks.result_file import ResultFile
+
+        started = time.monotonic()
+        target = self._target(generation, what)
+        with ResultFile(self.hook, generation, what) as source:
             try:
-                size = self._transfer(url, target, generation_id)
-                break
-            except (TransportError, _BrokenOffError) as e:
-                if attempt == ATTEMPTS:
-                    raise
-                self.log.warning("Transfer of %s broke off (%s); trying again with a fresh link.", generation_id, e)
-        self.log.info("Saved generation %s as %s: %d bytes.", generation_id, target, size)
-        return {"path": str(target), "size": size, "generation_id": generation_id}
+                arrival = self._deliver(source, target)
+            except SeedanceError:
+                raise
+            except Exception as e:
+                raise _unwritable(str(target), e) from None  # the cause can hold a signature
+        seconds = max(time.monotonic() - started, 1e-6)
+        self.log.info("%s: %d bytes in %.1f s, SHA-256 %s.", target, arrival.size, seconds, arrival.sha256)
+        return {
+            "path": str(target),
+            "size": arrival.size,
+            "sha256": arrival.sha256,
+            "content_type": arrival.content_type,
+            "duration": arrival.duration or (generation.duration if what == "video" else None),
+            "seconds": round(seconds, 3),
+            "bytes_per_second": round(arrival.size / seconds),
+        }
 
-    def _target(self, generation_id: str) -> ObjectStoragePath:
+    def _target(self, generation: Generation, what: What) -> ObjectStoragePath:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-        given = reveal(self.path)
-        if not isinstance(given, str) or not given.strip():
-            raise SeedanceRequestError("'path' is empty: give a file or a folder to save to.", field="path")
-        path = given.strip()
-        if path.endswith("/"):
-            path += f"{generation_id}.mp4"
+        from airflow_provider_seedance.api.naming import file_name, fill_path
+
+        path = fill_path(self._check_path(), generation, what)
         try:
             target = ObjectStoragePath(path, conn_id=self.conn_id)
-            if target.protocol in ("file", "local", ""):
-                target.parent.mkdir(parents=True, exist_ok=True)
-            return target
+            if path.endswith("/") or target.fs.isdir(target.path):
+                return ObjectStoragePath(
+                    f"{path.rstrip('/')}/{file_name(str(generation.generation_id), what)}", conn_id=self.conn_id
+                )
+            return target.with_suffix(".png") if what == "last_frame" and self.what == "both" else target
         except Exception as e:
-            raise _unwritable(path, e) from None  # the cause can hold a signature
+            raise _unwritable(path, e) from None
 
-    def _fresh_link(self, generation_id: str) -> str:
-        generation: Generation = self.hook.get_generation(generation_id)
-        if generation.state == "failed":
-            raise generation.to_error()
-        if generation.state == "running":
-            raise SeedanceRequestError(
-                f"Generation {generation_id} has not finished: wait for it with SeedanceGenerationSensor upstream.",
-                field="generation",
-            )
-        if generation.video_url is None:
-            raise SeedanceServiceError(f"The service gives no link to generation {generation_id} now.")
-        return generation.video_url
+    def _deliver(self, source: ResultFile, target: ObjectStoragePath) -> Arrival:
+        """Bring the bytes there, or find them there."""
+        from airflow_provider_seedance.hooks.arrival import Arrival
+        from airflow_provider_seedance.hooks.storage import whole_file
 
-    def _transfer(self, url: str, target: ObjectStoragePath, generation_id: str) -> int:
-        part = target.with_name(f".{target.name}.{generation_id}.part")
-        try:
-            with self.hook.download(url) as response:
-                _check_answer(response, generation_id)
-                size = self._stream(response, part, generation_id)
-            part.fs.mv(part.path, target.path)
-        except BaseException as e:
-            _remove(part)
-            if isinstance(e, SeedanceError) or not isinstance(e, Exception):
-                raise
-            raise _unwritable(str(target), e) from None
-        return size
-
-    def _stream(self, response: requests.Response, part: ObjectStoragePath, generation_id: str) -> int:
-        size = 0
-        with part.open("wb") as file:
-            for chunk in response.iter_content(CHUNK):
-                if size == 0:
-                    _check_start(chunk, generation_id)
+        if self.if_exists != "overwrite" and target.fs.exists(target.path):
+            if self.if_exists == "fail":
+                raise SeedanceRequestError(
+                    f"'path' {redact(str(target))!r} is taken, and 'if_exists' is 'fail'. Give another path, or 'skip' "
+                    "or 'overwrite'.",
+                    field="path",
+                )
+            if (arrival := Arrival(source)).is_at(target):
+                self.log.info("The very same bytes are there already: nothing is written.")
+                return arrival
+            source.seek(0)
+        arrival = Arrival(source)
+        with whole_file(target, tag=str(source.generation.generation_id)) as file:
+            for chunk in arrival.chunks():
                 file.write(chunk)
-                size += len(chunk)
-        expected = response.headers.get("Content-Length", "")
-        if size == 0:
-            raise _no_video(generation_id, "it is empty")
-        if expected.isdigit() and int(expected) != size:
-            raise _BrokenOffError(f"The transfer of generation {generation_id} ended at {size} of {expected} bytes.")
-        return size
+        return arrival
 
 
-class _BrokenOffError(SeedanceServiceError):
-    """The storage refused or broke off: a fresh link may do, since this one may have ended between two steps."""
-
-
-def _check_answer(response: requests.Response, generation_id: str) -> None:
-    if response.status_code in (403, 404, 410):
-        raise _BrokenOffError(
-            f"The link of generation {generation_id} is refused (HTTP {response.status_code}), though it is fresh: "
-            "the video is no longer kept.",
-            status=response.status_code,
-        )
-    if response.status_code != 200:
-        raise _BrokenOffError(
-            f"The storage of generation {generation_id} answered HTTP {response.status_code}.",
-            status=response.status_code,
-        )
-
-
-def _check_start(chunk: bytes, generation_id: str) -> None:
-    """Every mp4 begins with a box of type ``ftyp``; an error page does not."""
-    if chunk[4:8] != b"ftyp":
-        raise _no_video(generation_id, "it does not begin as one")
-
-
-def _no_video(generation_id: str, why: str) -> SeedanceServiceError:
-    return SeedanceServiceError(
-        f"What the link of generation {generation_id} leads to is no mp4: {why}. Nothing was saved; a retry asks again."
-    )
-
-
-def _unwritable(path: str, error: Exception) -> SeedanceRequestError:
+def _unwritable(path: str, error: Exception) -> SeedanceError:
+    """Tell what stands in the way for good from a storage that fails for now: the latter is worth a retry."""
     # it may carry a signature, as pre-signed addresses do
     what = redact(f"{path!r} cannot be written ({type(error).__name__}: {error})")
-    return SeedanceRequestError(
-        f"'path' {what}. Check the address, the permissions, 'conn_id', and that the storage's Airflow provider is "
-        "installed.",
-        field="path",
-    )
-
-
-def _remove(part: ObjectStoragePath) -> None:
-    with contextlib.suppress(Exception):  # what stopped the transfer matters more than this
-        part.unlink(missing_ok=True)
+    if isinstance(error, _FOR_GOOD):
+        return SeedanceRequestError(
+            f"'path' {what}. Check the address, the permissions, 'conn_id', and that the storage's Airflow provider is "
+            "installed.",
+            field="path",
+        )
+    return SeedanceServiceError(f"'path' {what}. Nothing half-written is left there; a retry begins anew.")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import threading
 import tracemalloc
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -35,12 +37,17 @@ def save(generation: Any, path: str, **arguments: Any) -> Any:
     ).run()
 
 
+def make_generation(emulator: Emulator, **fields: Any) -> str:
+    """Make one, and let it finish."""
+    made = SeedanceHook().create_generation({**BODY, **fields})
+    emulator.finish()
+    return made
+
+
 @pytest.fixture
 def generation_id(emulator: Emulator) -> str:
     """A finished generation."""
-    made = SeedanceHook().create_generation(BODY)
-    emulator.finish()
-    return made
+    return make_generation(emulator)
 
 
 @pytest.mark.parametrize("spelling", ["{}/video.mp4", "file://{}/video.mp4", "file://{}/new/folder/video.mp4"])
@@ -148,31 +155,40 @@ def test_unknown_generation_is_not_found(emulator: Emulator, tmp_path: Path) -> 
 
 
 class _LargeVideo(BaseHTTPRequestHandler):
-    """128 MiB that begin as an mp4, sent piece by piece."""
+    """A service with one generation of 128 MiB, sent piece by piece."""
 
     size = 128 * 1024 * 1024
 
     def do_GET(self) -> None:
+        if self.path.startswith("/v1/"):
+            link = f"http://127.0.0.1:{self.server.server_port}/video.mp4"
+            body = json.dumps({"data": {"task_id": "x", "status": "SUCCESS", "result_url": link}}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
         self.send_response(200)
         self.send_header("Content-Length", str(self.size))
         self.end_headers()
-        piece = b"\0\0\0\x20ftypisom" + bytes(64 * 1024 - 12)
-        for _ in range(self.size // len(piece)):
+        head = b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x08moov" + (self.size - 24).to_bytes(4, "big") + b"mdat"
+        piece = bytes(64 * 1024)
+        self.wfile.write(head + piece[len(head) :])
+        for _ in range(self.size // len(piece) - 1):
             self.wfile.write(piece)
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
 
 
-def test_memory_does_not_grow_with_the_video(emulator: Emulator, tmp_path: Path) -> None:
-    operator = SeedanceToObjectStorageOperator(task_id="save", generation="asyntask_x", path=f"{tmp_path}/video.mp4")
+def test_memory_does_not_grow_with_the_video(connect: Callable[..., None], tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _LargeVideo) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        target = operator._target("asyntask_x")
+        connect(host=f"http://127.0.0.1:{server.server_port}")
         tracemalloc.start()
-        size = operator._transfer(f"http://127.0.0.1:{server.server_port}/", target, "asyntask_x")
+        result = save("asyntask_x", f"{tmp_path}/video.mp4")
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         server.shutdown()
-    assert size == _LargeVideo.size
+    assert result["size"] == _LargeVideo.size
     assert peak < 32 * 1024 * 1024

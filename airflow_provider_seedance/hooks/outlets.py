@@ -1,0 +1,35 @@
+"""What Airflow is told of a video when it updates an Airflow Asset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_seedance.api.generation import Generation
+
+
+def describe_outlets(
+    context: Context, outlets: Iterable[Any], generation: Generation, facts: Mapping[str, Any]
+) -> None:
+    """
+    Add to the events of a task's Airflow Assets which video it is, so that a Dag scheduled on one knows what to take.
+
+    :param outlets: The task's outlets; those that are no Airflow Assets are left alone.
+    :param facts: What else is known: ``path``, ``size``, ``sha256``, ``prompt_fingerprint`` and the like.
+    """
+    from airflow.sdk import Asset
+
+    extra = {
+        "generation_id": generation.generation_id,
+        "model": generation.model,
+        "resolution": generation.resolution,
+        "duration": generation.duration,
+        "total_tokens": generation.total_tokens,
+        **facts,
+    }
+    for outlet in outlets:
+        if isinstance(outlet, Asset):
+            context["outlet_events"][outlet].extra.update({k: v for k, v in extra.items() if v is not None})

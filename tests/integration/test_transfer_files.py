@@ -1,0 +1,303 @@
+"""The transfer to files: names, what is there already, what breaks off, and workers that die."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import multiprocessing
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset
+from airflow.sdk.execution_time.context import OutletEventAccessors
+
+from airflow_provider_seedance.emulator import Emulator, routes
+from airflow_provider_seedance.exceptions import SeedanceRequestError, SeedanceServiceError
+from airflow_provider_seedance.hooks import arrival
+from airflow_provider_seedance.hooks.seedance import SeedanceHook
+from airflow_provider_seedance.transfers.seedance_to_object_storage import SeedanceToObjectStorageOperator
+from tests.integration.test_transfer import make_generation, save
+
+SECONDS = 4.0
+
+
+@pytest.fixture
+def generation_id(emulator: Emulator) -> str:
+    """A finished generation with a last frame."""
+    return make_generation(emulator, return_last_frame=True)
+
+
+@pytest.fixture
+def reshape(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[bytes], bytes]], None]:
+    """Change what the emulator's links lead to."""
+    answer = routes._file_answer
+
+    def change(by: Callable[[bytes], bytes]) -> None:
+        monkeypatch.setattr(routes, "_file_answer", lambda request, data, kind: answer(request, by(data), kind))
+
+    return change
+
+
+def video_of(generation_id: str) -> bytes:
+    url = SeedanceHook().get_generation(generation_id).video_url
+    assert url is not None
+    with SeedanceHook().download(url) as response:
+        return response.content
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+# -- the result
+
+
+def test_result_tells_what_was_saved(generation_id: str, tmp_path: Path) -> None:
+    result = save(generation_id, f"{tmp_path}/video.mp4")
+    assert list(result) == [
+        "path",
+        "size",
+        "sha256",
+        "content_type",
+        "duration",
+        "seconds",
+        "bytes_per_second",
+        "generation_id",
+    ]
+    assert result["sha256"] == hashlib.sha256((tmp_path / "video.mp4").read_bytes()).hexdigest()
+    assert (result["content_type"], result["generation_id"]) == ("video/mp4", generation_id)
+    assert result["duration"] == pytest.approx(SECONDS, abs=0.1)
+    assert result["bytes_per_second"] == pytest.approx(result["size"] / result["seconds"], rel=0.1)
+
+
+def test_progress_is_logged(
+    generation_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(arrival, "PROGRESS_INTERVAL", 0)
+    with caplog.at_level(logging.INFO):
+        save(generation_id, f"{tmp_path}/video.mp4")
+    assert "bytes so far" in caplog.text
+
+
+def test_outlets_say_which_video_it_is(generation_id: str, tmp_path: Path) -> None:
+    asset, given = Asset(f"file://{tmp_path}/video.mp4"), {"generation_id": generation_id, "prompt_fingerprint": "ab12"}
+    events = OutletEventAccessors()
+    operator = SeedanceToObjectStorageOperator(
+        task_id="save", generation=given, path=f"{tmp_path}/video.mp4", outlets=[asset]
+    )
+    result = operator.execute({"outlet_events": events})  # type: ignore[typeddict-item]
+    extra = events[asset].extra
+    assert {name: extra[name] for name in ("path", "size", "sha256", "generation_id", "prompt_fingerprint")} == {
+        **{name: result[name] for name in ("path", "size", "sha256", "generation_id")},
+        "prompt_fingerprint": "ab12",
+    }
+    assert (extra["model"], extra["duration"]) == ("doubao-seedance-2-0-260128", 4)
+    assert extra["total_tokens"] > 0
+    assert "signature" not in str(extra).lower()
+
+
+# -- names
+
+
+@pytest.mark.parametrize(
+    ("path", "what", "expected"),
+    [
+        ("{tmp}/{{generation_id}}-{{resolution}}.{{extension}}", "video", ["ID-480p.mp4"]),
+        ("{tmp}/{{generation_id}}-{{resolution}}.{{extension}}", "last_frame", ["ID-480p.png"]),
+        ("{tmp}/{{ratio}}/{{duration}}.mp4", "video", ["16x9/4.mp4"]),
+        ("{tmp}/new/", "both", ["new/ID.mp4", "new/ID.png"]),
+        ("{tmp}", "last_frame", ["ID.png"]),
+        ("{tmp}/film.v1.mp4", "both", ["film.v1.mp4", "film.v1.png"]),
+    ],
+)
+def test_file_is_named(emulator: Emulator, tmp_path: Path, path: str, what: str, expected: list[str]) -> None:
+    made = make_generation(emulator, return_last_frame=True, ratio="16:9")
+    save(made, path.format(tmp=tmp_path), what=what)
+    assert files_in(tmp_path) == [name.replace("ID", made) for name in expected]
+
+
+def test_both_are_told_of(generation_id: str, tmp_path: Path) -> None:
+    result = save(generation_id, f"{tmp_path}/", what="both")
+    frame = result["last_frame"]
+    assert (frame["content_type"], frame["duration"]) == ("image/png", None)
+    assert frame["path"].endswith(f"{generation_id}.png")
+    assert frame["size"] == (tmp_path / f"{generation_id}.png").stat().st_size
+
+
+def test_last_frame_that_was_not_asked_for_is_missed_before_anything_is_saved(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    with pytest.raises(SeedanceRequestError, match="return_last_frame=True") as caught:
+        save(make_generation(emulator), f"{tmp_path}/", what="both")
+    assert caught.value.field == "what"
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "said"),
+    [
+        ({"path": "/tmp/{prompt}.mp4"}, "path", "{prompt}, which is not known: use {generation_id}"),
+        ({"what": "frame"}, "what", "must be 'video', 'last_frame' or 'both'; got 'frame'"),
+        ({"if_exists": "ask"}, "if_exists", "must be 'skip', 'overwrite' or 'fail'; got 'ask'"),
+        ({"path": "  "}, "path", "is empty"),
+    ],
+)
+def test_bad_argument_is_named_when_the_dag_is_parsed(arguments: dict[str, Any], field: str, said: str) -> None:
+    with pytest.raises(SeedanceRequestError) as caught:
+        SeedanceToObjectStorageOperator(**{"task_id": "save", "generation": "x", "path": "/tmp/", **arguments})
+    assert caught.value.field == field
+    assert said in str(caught.value)
+
+
+# -- what is there already
+
+
+def test_same_bytes_are_skipped_and_hashed(generation_id: str, tmp_path: Path) -> None:
+    first = save(generation_id, f"{tmp_path}/video.mp4")
+    before = (tmp_path / "video.mp4").stat()
+    again = save(generation_id, f"{tmp_path}/video.mp4")
+    after = (tmp_path / "video.mp4").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert (again["sha256"], again["duration"]) == (first["sha256"], first["duration"])
+
+
+@pytest.mark.parametrize("change", [b"other bytes", "another length", "another byte"])
+@pytest.mark.parametrize("if_exists", ["skip", "overwrite"])
+def test_other_bytes_are_replaced(generation_id: str, tmp_path: Path, change: bytes | str, if_exists: str) -> None:
+    video = video_of(generation_id)
+    there = {"another length": video + b"x", "another byte": video[:-1] + b"x"}.get(change, change)  # type: ignore[call-overload]
+    (tmp_path / "video.mp4").write_bytes(there)
+    save(generation_id, f"{tmp_path}/video.mp4", if_exists=if_exists)
+    assert (tmp_path / "video.mp4").read_bytes() == video
+    assert files_in(tmp_path) == ["video.mp4"]
+
+
+def test_overwrite_does_not_look(generation_id: str, tmp_path: Path) -> None:
+    save(generation_id, f"{tmp_path}/video.mp4")
+    before = (tmp_path / "video.mp4").stat().st_ino
+    save(generation_id, f"{tmp_path}/video.mp4", if_exists="overwrite")
+    assert (tmp_path / "video.mp4").stat().st_ino != before
+
+
+def test_fail_keeps_what_is_there(generation_id: str, tmp_path: Path) -> None:
+    (tmp_path / "video.mp4").write_bytes(b"precious")
+    with pytest.raises(SeedanceRequestError, match="is taken") as caught:
+        save(generation_id, f"{tmp_path}/video.mp4", if_exists="fail")
+    assert caught.value.field == "path"
+    assert (tmp_path / "video.mp4").read_bytes() == b"precious"
+
+
+# -- what breaks off
+
+
+def test_broken_transfer_goes_on_where_it_was(
+    emulator: Emulator, generation_id: str, tmp_path: Path, reshape: Any
+) -> None:
+    mib = 2**20
+    reshape(lambda data: data + (6 * mib).to_bytes(4, "big") + b"free" + bytes(6 * mib - 8))
+    whole = video_of(generation_id)
+    emulator.fault(route="download", drop="mid_answer", after_bytes=3 * mib)
+    emulator.fault(route="download", drop="mid_answer", after_bytes=2 * mib)
+    save(generation_id, f"{tmp_path}/video.mp4")
+    assert (tmp_path / "video.mp4").read_bytes() == whole
+    ranges = [request["headers"].get("range") for request in emulator.requests() if request["route"] == "download"]
+    assert ranges[:2] == [None, None]
+    first, second = (int(found.removeprefix("bytes=").rstrip("-")) for found in ranges[2:])
+    assert 2 * mib <= first <= 3 * mib
+    assert first + mib <= second <= first + 2 * mib
+
+
+def test_storage_that_keeps_breaking_off_without_progress_is_given_up(
+    emulator: Emulator, generation_id: str, tmp_path: Path
+) -> None:
+    emulator.fault(route="download", drop="mid_answer", after_bytes=0, count=0)
+    before = emulator.stats()["downloads"]
+    with pytest.raises(SeedanceServiceError, match="broke off 5 times at byte 0"):
+        save(generation_id, f"{tmp_path}/video.mp4")
+    assert emulator.stats()["downloads"] == before + 5
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        (lambda data: data[:-1], "ends in the middle of a box"),
+        (lambda data: data[: len(data) // 2], "ends in the middle of a box"),
+        (lambda data: data + b"\0\0\0\3free", "holds a box of an impossible size"),
+        (lambda data: data[:4] + b"moov" + data[8:], "does not begin as one"),
+        (lambda data: data.replace(b"moov", b"free"), "has no moov box"),
+    ],
+)
+def test_video_of_the_right_length_and_the_wrong_structure_is_refused(
+    generation_id: str, tmp_path: Path, reshape: Any, by: Callable[[bytes], bytes], said: str
+) -> None:
+    reshape(by)
+    with pytest.raises(SeedanceServiceError, match=f"is no mp4: it {said}"):
+        save(generation_id, f"{tmp_path}/video.mp4")
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [(lambda data: data[:-3], "ends before its end mark"), (lambda data: b"<html>" * 20, "does not begin as one")],
+)
+def test_last_frame_that_is_no_image_is_refused(
+    generation_id: str, tmp_path: Path, reshape: Any, by: Callable[[bytes], bytes], said: str
+) -> None:
+    reshape(by)
+    with pytest.raises(SeedanceServiceError, match=f"is no image: it {said}"):
+        save(generation_id, f"{tmp_path}/", what="last_frame")
+    assert files_in(tmp_path) == []
+
+
+def test_storage_that_fails_for_now_is_worth_a_retry(
+    generation_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: object, *args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileOpener.write", full)
+    with pytest.raises(SeedanceServiceError, match="No space left on device"):
+        save(generation_id, f"{tmp_path}/video.mp4")
+    assert files_in(tmp_path) == []
+
+
+# -- workers that die
+
+
+def _save_and_die(generation_id: str, path: str, at: str) -> None:
+    """Save, and be gone at a write or at the renaming, with nothing cleaned up."""
+    writes = iter(range(1000))
+
+    def die(*args: object) -> None:
+        os._exit(9)
+
+    from fsspec.implementations.local import LocalFileOpener, LocalFileSystem
+
+    if at == "rename":
+        LocalFileSystem.mv = die
+    else:
+        write = LocalFileOpener.write
+        LocalFileOpener.write = lambda self, data: write(self, data) if next(writes) < int(at) else die()
+    save(generation_id, path)
+
+
+@pytest.mark.parametrize("at", ["0", "1", "3", "rename"])
+def test_killed_worker_and_a_retry_leave_one_good_file(
+    generation_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    monkeypatch.setattr(arrival, "CHUNK", 16384)
+    path = f"{tmp_path}/video.mp4"
+    worker = multiprocessing.get_context("fork").Process(target=_save_and_die, args=(generation_id, path, at))
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == 9
+    left = files_in(tmp_path)
+    assert len(left) == 1
+    assert left[0].endswith(".part")
+    save(generation_id, path)
+    assert files_in(tmp_path) == ["video.mp4"]
+    assert (tmp_path / "video.mp4").read_bytes() == video_of(generation_id)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import itertools
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_seedance.api.arrival import ImageCheck, LinkRefusedError, Mp4Check, read_link_answer
+
+
+def box(name: bytes, content: bytes = b"", *, wide: bool = False) -> bytes:
+    if wide:
+        return struct.pack(">I4sQ", 1, name, len(content) + 16) + content
+    return struct.pack(">I4s", len(content) + 8, name) + content
+
+
+def mvhd(scale: int, length: int, version: int = 0) -> bytes:
+    times = struct.pack(">QQIQ" if version else ">IIII", 1, 2, scale, length)
+    return box(b"mvhd", bytes([version, 0, 0, 0]) + times + bytes(80))
+
+
+FTYP = box(b"ftyp", b"isom\0\0\2\0isomiso2")
+MOOV = box(b"moov", box(b"free") + mvhd(1000, 5040))
+MDAT = box(b"mdat", bytes(1000))
+
+
+def judged(check: Any, data: bytes, cuts: list[int] | None = None) -> float | None:
+    """Feed it in pieces."""
+    edges = [0, *sorted(cuts or []), len(data)]
+    for start, end in itertools.pairwise(edges):
+        check.feed(data[start:end])
+    seconds: float | None = check.finish()
+    return seconds
+
+
+WHOLE = (
+    FTYP + MOOV + MDAT,
+    FTYP + MDAT + MOOV,
+    FTYP + box(b"free") + box(b"mdat", bytes(5000), wide=True) + MOOV,
+    FTYP + MOOV + b"\0\0\0\0mdat" + bytes(77),  # size 0: to the end
+    FTYP + box(b"moov", mvhd(90_000, 453_600, version=1)) + MDAT,
+)
+
+
+@pytest.mark.parametrize("whole", WHOLE)
+@given(cuts=st.lists(st.integers(0, 1200), max_size=30))
+def test_whole_mp4_passes_however_it_is_cut(whole: bytes, cuts: list[int]) -> None:
+    assert judged(Mp4Check(), whole, [min(cut, len(whole)) for cut in cuts]) == 5.04
+
+
+@given(length=st.integers(0, len(WHOLE[0]) - 1))
+def test_no_beginning_of_an_mp4_passes(length: int) -> None:
+    with pytest.raises(ValueError, match="it "):
+        judged(Mp4Check(), WHOLE[0][:length])
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "is empty"),
+        (b"<html>no</html>", "does not begin as one"),
+        (b"<h", "does not begin as one"),
+        (FTYP + MOOV, "no mdat"),
+        (FTYP + MDAT, "no moov"),
+        (FTYP + MOOV + MDAT + b"\0\0\0\4", "middle of a box"),
+        (FTYP + MOOV + MDAT[:-1], "middle of a box"),
+        (FTYP + b"\0\0\0\7moov", "impossible size"),
+        (FTYP + b"\0\0\0\1moov" + bytes(7) + b"\x0f", "impossible size"),
+    ],
+)
+def test_what_is_no_whole_mp4_is_refused(data: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        judged(Mp4Check(), data)
+
+
+def test_error_page_is_refused_at_its_first_bytes() -> None:
+    with pytest.raises(ValueError, match="does not begin"):
+        Mp4Check().feed(b"<html><body>")
+
+
+@pytest.mark.parametrize("moov", [b"", box(b"trak"), mvhd(0, 5), mvhd(1000, 0), b"\0\0\0\3trak", mvhd(9, 9)[:20]])
+def test_mp4_that_does_not_say_its_duration_has_none(moov: bytes) -> None:
+    assert judged(Mp4Check(), FTYP + box(b"moov", moov) + MDAT) is None
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(200) + b"\0\0\0\0IEND\xaeB`\x82"
+
+
+@given(cuts=st.lists(st.integers(0, len(PNG)), max_size=20))
+def test_whole_png_passes_however_it_is_cut(cuts: list[int]) -> None:
+    check = ImageCheck()
+    assert judged(check, PNG, cuts) is None
+    assert check.content_type == "image/png"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(b"", "is empty"), (b"<html>" * 20, "does not begin"), (b"<html>", "does not begin"), (PNG[:-1], "end mark")],
+)
+def test_what_is_no_whole_image_is_refused(data: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        judged(ImageCheck(), data)
+
+
+def test_other_image_is_taken_as_what_it_is() -> None:
+    check = ImageCheck()
+    judged(check, b"\xff\xd8\xff\xe0" + bytes(100))
+    assert check.content_type == "image/jpeg"
+
+
+# -- the head of an answer
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "start", "expected"),
+    [
+        (200, {"Content-Length": "10", "ETag": '"a"'}, 0, (10, 0, '"a"')),
+        (200, {}, 0, (None, 0, None)),
+        (200, {"Content-Length": "10"}, 4, (10, 4, None)),
+        (206, {"Content-Range": "bytes 4-9/10", "Content-Length": "6"}, 4, (10, 0, None)),
+        (206, {"Content-Range": "bytes 4-9/*"}, 4, (None, 0, None)),
+    ],
+)
+def test_answer_is_read(status: int, headers: dict[str, str], start: int, expected: tuple[Any, ...]) -> None:
+    answer = read_link_answer(status, headers, start=start)
+    assert (answer.size, answer.skip, answer.etag) == expected
+
+
+@pytest.mark.parametrize("status", [403, 404, 410, 416, 500, 503, 301, 204])
+def test_answer_without_a_file_is_refused(status: int) -> None:
+    with pytest.raises(LinkRefusedError, match=str(status)) as caught:
+        read_link_answer(status, {}, start=0)
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize("part", ["bytes 3-9/10", "bytes */10", "", "items 4-9/10"])
+def test_part_that_was_not_asked_for_is_refused(part: str) -> None:
+    with pytest.raises(LinkRefusedError, match="another part"):
+        read_link_answer(206, {"Content-Range": part}, start=4)
