@@ -50,6 +50,22 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": f"{_PACKAGE}.transfers.seedance_to_object_storage",
             }
         ],
+        "extra-links": [f"{_PACKAGE}.links.SeedanceVideoLink"],
+        "config": {
+            "seedance": {
+                "description": "Settings of the Seedance provider.",
+                "options": {
+                    "lineage_prompt": {
+                        "description": "Put the text of prompts into OpenLineage events, not their SHA-256 alone.\n",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "False",
+                    }
+                },
+            }
+        },
+        "filesystems": [f"{_PACKAGE}.fs.seedance"],
         "connection-types": [
             {
                 "connection-type": "seedance",

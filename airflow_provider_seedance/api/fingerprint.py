@@ -99,3 +99,13 @@ def canonical_json(value: Any) -> str:
 def digest(parts: Iterable[str]) -> str:
     """Return the SHA-256 of several texts, in hexadecimal, such that no other division of them has the same."""
     return hashlib.sha256(canonical_json(list(parts)).encode("ascii")).hexdigest()
+
+
+def prompt_fingerprint(text: str | None) -> str | None:
+    """
+    Name a prompt without saying it.
+
+    :param text: The prompt as it is sent; None where there is none.
+    :return: The SHA-256 of its UTF-8 text, in hexadecimal; None without a prompt.
+    """
+    return None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

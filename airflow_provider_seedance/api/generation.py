@@ -132,19 +132,30 @@ class Generation:
             return None
         return link_expiry(self.video_url) or (self.finished_at + DEFAULT_LINK_LIFE if self.finished_at else None)
 
-    def to_result(self, *, expected_tokens: int | None = None) -> dict[str, Any]:
+    def to_result(
+        self,
+        *,
+        conn_id: str = "seedance_default",
+        expected_tokens: int | None = None,
+        prompt_fingerprint: str | None = None,
+    ) -> dict[str, Any]:
         """
         Return what operator and sensor hand downstream: JSON-ready, times in ISO 8601 (UTC).
 
         The keys are those of the operator's documentation, present whether the service named a value or not.
 
+        :param conn_id: The connection, for the paths that do not expire.
         :param expected_tokens: What was reckoned before the submission, where it is known.
+        :param prompt_fingerprint: The prompt's SHA-256, where it is known.
         """
+        folder = f"seedance://{conn_id}@{self.generation_id}"
         return {
             "generation_id": self.generation_id,
             "video_url": self.video_url,
             "video_url_expires_at": iso(self.video_url_expires_at),
+            "video_path": f"{folder}/video.mp4" if self.video_url else None,
             "last_frame_url": self.last_frame_url,
+            "last_frame_path": f"{folder}/last_frame.png" if self.last_frame_url else None,
             "model": self.model,
             "resolution": self.resolution,
             "ratio": self.ratio,
@@ -152,6 +163,7 @@ class Generation:
             "seed": self.seed,
             "total_tokens": self.total_tokens,
             "expected_tokens": expected_tokens,
+            "prompt_fingerprint": prompt_fingerprint,
             "submitted_at": iso(self.submitted_at),
             "finished_at": iso(self.finished_at),
             "request_id": self.request_id,

@@ -27,6 +27,7 @@ from airflow_provider_seedance.api.fingerprint import (
     canonical_json,
     canonical_media,
     digest,
+    prompt_fingerprint,
 )
 from airflow_provider_seedance.api.media import MediaKind, check_media, media_form
 from airflow_provider_seedance.api.rules import Draft, Mode, apply_rules, warnings_of
@@ -143,6 +144,11 @@ class GenerationRequest:
     def texts(self) -> tuple[str, ...]:
         """The prompt, wherever it was given: what no message may hold."""
         return () if self._draft.prompt is None else (self._draft.prompt,)
+
+    @property
+    def prompt_fingerprint(self) -> str | None:
+        """The prompt's SHA-256 in hexadecimal, which names it without saying it; None without a prompt."""
+        return prompt_fingerprint(self._draft.prompt)
 
     def item_name(self, index: int) -> str | None:
         """

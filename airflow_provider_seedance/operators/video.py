@@ -14,8 +14,9 @@ from airflow_provider_seedance.api.limits import DEFAULT_POLL_INTERVAL
 from airflow_provider_seedance.api.request import GenerationRequest, check_literals
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 from airflow_provider_seedance.hooks.airflow_compat import final_errors_fail, pushable, with_retry_policy
-from airflow_provider_seedance.hooks.hidden import reveal
-from airflow_provider_seedance.hooks.task import DEFAULT_CONN_ID, SeedanceTask
+from airflow_provider_seedance.hooks.hidden import Hidden, reveal
+from airflow_provider_seedance.hooks.task import DEFAULT_CONN_ID, GenerationTask, is_literal
+from airflow_provider_seedance.links import SeedanceVideoLink
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -52,14 +53,7 @@ CONTENT_FIELDS = (
 )
 
 
-def is_literal(value: object) -> bool:
-    """Say whether a value is known when the Dag is parsed: neither a template nor the output of another task."""
-    if isinstance(value, str):
-        return "{{" not in value and "{%" not in value
-    return not hasattr(value, "resolve")
-
-
-class SeedanceGenerateVideoOperator(SeedanceTask, BaseOperator):
+class SeedanceGenerateVideoOperator(GenerationTask, BaseOperator):
     """
     Submit a generation, wait for it in the triggerer, and return the link to the video.
 
@@ -99,14 +93,19 @@ class SeedanceGenerateVideoOperator(SeedanceTask, BaseOperator):
         until a person clears the task, ``"resubmit"`` submits again and may pay twice.
     :param seedance_conn_id: The connection.
     :returns: A dictionary, also pushed key by key: ``generation_id``, ``video_url``, ``video_url_expires_at``,
-        ``last_frame_url``, ``model``, ``resolution``, ``ratio``, ``duration``, ``seed``, ``total_tokens``,
-        ``expected_tokens``, ``submitted_at``, ``finished_at``, ``request_id``, ``metadata``; times in ISO 8601 (UTC).
+        ``video_path`` (does not expire: ``seedance://…``), ``last_frame_url``, ``last_frame_path``, ``model``,
+        ``resolution``, ``ratio``, ``duration``, ``seed``, ``total_tokens``, ``expected_tokens``,
+        ``prompt_fingerprint`` (SHA-256), ``submitted_at``, ``finished_at``, ``request_id``, ``metadata``; times in ISO
+        8601 (UTC).
         With ``wait_for_completion=False`` the generation's id. ``generation_id`` is pushed as soon as it exists.
     """
 
     template_fields: Sequence[str] = (*CONTENT_FIELDS, "seedance_conn_id")
     template_fields_renderers = {"content": "json", "extra_body": "json"}
     ui_color = "#efe6ff"
+    operator_extra_links = (SeedanceVideoLink(),)
+    #: Where the extra link leads, once the video is there.
+    video_link = Hidden("")
 
     def __init__(
         self,
@@ -169,6 +168,7 @@ class SeedanceGenerateVideoOperator(SeedanceTask, BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Submit or re-attach, then wait."""
+        from airflow_provider_seedance.api.generation import Generation
         from airflow_provider_seedance.hooks.waiting import StatusLog, look, wait
 
         with final_errors_fail():
@@ -179,6 +179,7 @@ class SeedanceGenerateVideoOperator(SeedanceTask, BaseOperator):
                 context["ti"].xcom_push(key="generation_id", value=generation_id)
             if not self.wait_for_completion:
                 submitter.mark_delivered(generation_id)
+                self._tell(generation or Generation(generation_id=generation_id), request=request)
                 return generation_id
             poller = self._poller(record)
             ask, status_log = partial(self.hook.get_generation, attempts=1), StatusLog(poller)
@@ -190,7 +191,7 @@ class SeedanceGenerateVideoOperator(SeedanceTask, BaseOperator):
                 self._defer(poller)
             if decision.outcome is None:
                 decision, generation = wait(self.hook, poller, decision, status_log, ask)
-            return self._deliver(request, submitter, decision, generation, generation_id)
+            return self._deliver(context, submitter, decision, generation, generation_id)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Take the trigger's event: fetch the generation, and return the result or raise its error."""
@@ -201,7 +202,7 @@ class SeedanceGenerateVideoOperator(SeedanceTask, BaseOperator):
             generation_id, decision = from_event(event)
             self._running_id = generation_id
             generation = fetch_outcome(self.hook, generation_id, decision)
-            return self._deliver(self._request(), self._submitter(context), decision, generation, generation_id)
+            return self._deliver(context, self._submitter(context), decision, generation, generation_id)
 
     def on_kill(self) -> None:
         """Say what is true: the service cannot cancel (contract 0)."""
@@ -272,17 +273,21 @@ class SeedanceGenerateVideoOperator(SeedanceTask, BaseOperator):
 
     def _deliver(
         self,
-        request: GenerationRequest,
+        context: Context,
         submitter: Submitter,
         decision: PollDecision,
         generation: Generation | None,
         generation_id: str,
     ) -> dict[str, Any]:
         from airflow_provider_seedance.api.generation import iso
+        from airflow_provider_seedance.hooks.outlets import describe_outlets
         from airflow_provider_seedance.hooks.waiting import require_success
 
+        request = self._request()
         generation = require_success(decision, generation, secrets=request.texts)
         submitter.mark_delivered(generation_id)
+        self._tell(generation, request=request)
+        self.video_link = Hidden(generation.video_url or "")
         self.log.info(
             "Generation %s succeeded: %s tokens (%s expected), link good until %s.",
             generation_id,
@@ -290,4 +295,11 @@ class SeedanceGenerateVideoOperator(SeedanceTask, BaseOperator):
             request.expected_tokens(),
             iso(generation.video_url_expires_at),
         )
-        return pushable(generation.to_result(expected_tokens=request.expected_tokens()))
+        result = generation.to_result(
+            conn_id=self.seedance_conn_id,
+            expected_tokens=request.expected_tokens(),
+            prompt_fingerprint=request.prompt_fingerprint,
+        )
+        facts = {"path": result["video_path"], "prompt_fingerprint": result["prompt_fingerprint"]}
+        describe_outlets(context, self.outlets, generation, facts)
+        return pushable(result)

@@ -9,7 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_seedance.api.limits import DEFAULT_POLL_INTERVAL
-from airflow_provider_seedance.hooks.hidden import reveal
+from airflow_provider_seedance.hooks.hidden import Hidden, reveal
+from airflow_provider_seedance.hooks.task import GenerationTask
+from airflow_provider_seedance.links import SeedanceVideoLink
 from airflow_provider_seedance.sensors.base import BaseSeedanceSensor
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
 
 
-class SeedanceGenerationSensor(BaseSeedanceSensor):
+class SeedanceGenerationSensor(GenerationTask, BaseSeedanceSensor):
     """
     Wait for a generation that was submitted elsewhere, and return the same result dictionary as the operator.
 
@@ -38,6 +40,9 @@ class SeedanceGenerationSensor(BaseSeedanceSensor):
 
     template_fields: Sequence[str] = ("generation", "seedance_conn_id")
     event_key = "generation_id"
+    operator_extra_links = (SeedanceVideoLink(),)
+    #: Where the extra link leads, once the video is there.
+    video_link = Hidden("")
 
     def __init__(
         self,
@@ -84,10 +89,16 @@ class SeedanceGenerationSensor(BaseSeedanceSensor):
         return fetch_outcome(self.hook, subject_id, decision)
 
     def _result(self, decision: PollDecision, state: Generation | None) -> dict[str, Any]:
-        from airflow_provider_seedance.api.parse import as_int, as_mapping
+        from airflow_provider_seedance.api.parse import as_int, as_mapping, as_text
         from airflow_provider_seedance.hooks.waiting import require_success
 
         generation = require_success(decision, state)
+        self.video_link = Hidden(generation.video_url or "")
         given = as_mapping(reveal(self.generation))
+        self._tell(generation, given=given)
         self.log.info("Generation %s succeeded: %s tokens.", generation.generation_id, generation.total_tokens)
-        return generation.to_result(expected_tokens=as_int(given.get("expected_tokens")))
+        return generation.to_result(
+            conn_id=self.seedance_conn_id,
+            expected_tokens=as_int(given.get("expected_tokens")),
+            prompt_fingerprint=as_text(given.get("prompt_fingerprint")),
+        )

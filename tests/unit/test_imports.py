@@ -21,6 +21,7 @@ MODULES = [
 #: What a Dag file imports, and what Airflow imports at its start.
 DAG_MODULES = (
     "airflow_provider_seedance.get_provider_info",
+    "airflow_provider_seedance.links",
     "airflow_provider_seedance.operators.video",
     "airflow_provider_seedance.operators.assets",
     "airflow_provider_seedance.sensors.generation",
@@ -30,7 +31,7 @@ DAG_MODULES = (
     "airflow_provider_seedance.transfers.seedance_to_object_storage",
 )
 
-HEAVY = {"requests", "aiohttp", "av", "PIL"}
+HEAVY = {"requests", "aiohttp", "av", "PIL", "openlineage"}
 
 
 def imported_by(*modules: str, after: str = "sys") -> dict[str, set[str]]:

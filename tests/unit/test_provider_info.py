@@ -11,7 +11,14 @@ from typing import Any
 
 import jsonschema
 import pytest
-from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSensorOperator, Connection
+from airflow.providers.common.compat.sdk import (
+    BaseHook,
+    BaseOperator,
+    BaseOperatorLink,
+    BaseSensorOperator,
+    Connection,
+    conf,
+)
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_seedance.get_provider_info import get_provider_info
@@ -59,6 +66,15 @@ def test_every_module_named_holds_what_its_section_says(section: str, base: type
 def test_every_transfer_named_holds_an_operator() -> None:
     for entry in INFO["transfers"]:
         assert [kind for kind in classes_in(entry["python-module"]) if issubclass(kind, BaseOperator)]
+
+
+def test_every_extra_link_named_is_one_and_none_is_left_out() -> None:
+    named = []
+    for path in INFO["extra-links"]:
+        module, _, name = path.rpartition(".")
+        named.append(getattr(importlib.import_module(module), name))
+    assert named == classes_in("airflow_provider_seedance.links")
+    assert all(issubclass(kind, BaseOperatorLink) for kind in named)
 
 
 @pytest.mark.parametrize("section", ["operators", "sensors", "triggers"])
@@ -152,6 +168,12 @@ def test_airflow_lists_the_provider() -> None:
     assert INFO.items() <= provider.data.items()
 
 
+def test_airflow_knows_the_extra_link() -> None:
+    from airflow.providers_manager import ProvidersManager
+
+    assert set(INFO["extra-links"]) <= set(ProvidersManager().extra_links_class_names)
+
+
 def test_airflow_knows_the_connection_type_and_its_hook() -> None:
     from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
@@ -160,3 +182,24 @@ def test_airflow_knows_the_connection_type_and_its_hook() -> None:
     assert hook.hook_class_name == CONNECTION_TYPE["hook-class-name"]
     assert hook.connection_id_attribute_name == "seedance_conn_id"
     assert hook.hook_name == "Seedance (Starrise AI)"
+
+
+# -- the configuration
+
+
+def test_settings_are_off_where_nothing_is_set() -> None:
+    assert conf.getboolean("seedance", "lineage_prompt") is False
+
+
+def test_every_setting_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for section, described in INFO["config"].items():
+        for option, value in described["options"].items():
+            assert value["type"] == "boolean"
+            monkeypatch.setenv(f"AIRFLOW__{section}__{option}".upper(), "True")
+            assert conf.getboolean(section, option) is True
+
+
+def test_airflow_describes_the_settings() -> None:
+    from airflow.providers_manager import ProvidersManager
+
+    assert ("airflow-provider-seedance", INFO["config"]) in ProvidersManager().provider_configs

@@ -25,6 +25,7 @@ from airflow_provider_seedance.get_provider_info import get_provider_info
 from airflow_provider_seedance.hooks.endpoint import Endpoint
 from airflow_provider_seedance.operators.assets import SeedanceCreateAssetGroupOperator, SeedanceCreateAssetOperator
 from airflow_provider_seedance.operators.video import CONTENT_FIELDS, SeedanceGenerateVideoOperator
+from airflow_provider_seedance.transfers.seedance_to_object_storage import SeedanceToObjectStorageOperator
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 README = CHECKOUT / "README.md"
@@ -123,7 +124,7 @@ def test_dags_and_tests_run_in_a_project_of_a_users_own(tmp_path: Path) -> None:
     for block in (block for block in PYTHON if block.is_dag):
         found = re.search(r'with DAG\("(\w+)"', block.text)
         assert found, f"{named(block)} names no Dag"
-        text = re.sub(r"(s3|file)://[\w/-]+/(?=[\"{])", f"file://{tmp_path}/", block.text)
+        text = re.sub(r"(s3|file)://[\w/-]+/(?=[\w.-]*[\"{])", f"file://{tmp_path}/", block.text)
         (tmp_path / "dags" / f"{found[1]}.py").write_text(text)
         dag_ids.append(found[1])
     tests = [block for block in PYTHON if block.is_for_pytest and "def test_" in block.text]
@@ -196,6 +197,19 @@ def test_asset_tables_are_the_operators_signatures(kind: type) -> None:
         for name, default, _ in table
     }
     assert listed == own
+
+
+def test_transfers_table_is_its_signature() -> None:
+    parameters = inspect.signature(SeedanceToObjectStorageOperator.__init__).parameters
+    own = {name: value.default for name, value in parameters.items() if name not in ("self", "kwargs")}
+    table = [row for row in rows(section(CHECKOUT / "docs" / "storage.md", "The transfer")) if len(row) == 3]
+    listed = {
+        code_in(name)[0]: inspect.Parameter.empty if default == "required" else ast.literal_eval(code_in(default)[0])
+        for name, default, _ in table
+        if code_in(name)[0] in own
+    }
+    assert listed == own
+    assert set(SeedanceToObjectStorageOperator.template_fields) == set(own)
 
 
 def test_templates_are_those_that_the_text_names() -> None:

@@ -1,0 +1,214 @@
+"""The seedance:// file system, as Airflow, fsspec and other tools use it."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import av
+import fsspec
+import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow.providers.common.io.operators.file_transfer import FileTransferOperator
+from PIL import Image
+
+from airflow_provider_seedance.emulator import Emulator
+from airflow_provider_seedance.exceptions import SeedanceAuthError, SeedanceServiceError
+from airflow_provider_seedance.hooks.media import load_media
+from airflow_provider_seedance.hooks.seedance import SeedanceHook
+from tests.integration.test_transfer import BODY, make_generation, save
+
+
+@pytest.fixture
+def generation_id(emulator: Emulator) -> str:
+    """A finished generation with a last frame."""
+    return make_generation(emulator, return_last_frame=True)
+
+
+@pytest.fixture
+def video(generation_id: str, tmp_path: Path) -> bytes:
+    """Its video's bytes, by another way."""
+    url = SeedanceHook().get_generation(generation_id).video_url
+    assert url is not None
+    with SeedanceHook().download(url) as response:
+        return response.content
+
+
+@pytest.fixture
+def small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a clip of some hundred KB be too large to be read at once."""
+    monkeypatch.setattr("airflow_provider_seedance.fs.seedance.BUFFER", 4096)
+
+
+def path_to(generation_id: str, name: str = "video.mp4") -> ObjectStoragePath:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return ObjectStoragePath(f"seedance://seedance_default@{generation_id}/{name}")
+
+
+def test_file_is_opened_and_described(generation_id: str, video: bytes) -> None:
+    path = path_to(generation_id)
+    assert (path.conn_id, path.bucket, path.key) == ("seedance_default", generation_id, "video.mp4")
+    assert path.open("rb").read() == video
+    stat = path.stat()
+    assert stat.st_size == path.size() == len(video)
+    assert stat.st_mtime > 1_700_000_000
+    assert path.exists()
+    assert path.fs.isfile(path.path)
+
+
+def test_last_frame_is_an_image(generation_id: str) -> None:
+    with path_to(generation_id, "last_frame.png").open("rb") as file:
+        assert Image.open(io.BytesIO(file.read())).format == "PNG"
+
+
+def test_file_streams_and_seeks(emulator: Emulator, generation_id: str, video: bytes) -> None:
+    before = emulator.stats()["downloads"]
+    with path_to(generation_id).open("rb") as file:
+        assert file.read(10) == video[:10]
+        file.seek(-10, io.SEEK_END)
+        assert file.read() == video[-10:]
+        file.seek(100)
+        assert (file.tell(), file.read(5)) == (100, video[100:105])
+        assert file.read() == video[105:]
+    assert emulator.stats()["downloads"] == before + 3
+
+
+def test_small_reads_cost_one_request(emulator: Emulator, generation_id: str, video: bytes) -> None:
+    before = emulator.stats()["downloads"]
+    with path_to(generation_id).open("rb") as file:
+        pieces = list(iter(lambda: file.read(1000), b""))
+    assert b"".join(pieces) == video
+    assert emulator.stats()["downloads"] == before + 1
+
+
+def test_each_open_asks_for_a_fresh_link(emulator: Emulator, generation_id: str, video: bytes) -> None:
+    path = path_to(generation_id)
+    for _ in range(2):
+        emulator.expire_links()
+        assert path.open("rb").read() == video
+
+
+def test_link_that_dies_while_it_is_read_is_replaced(
+    emulator: Emulator, generation_id: str, video: bytes, small_buffer: None
+) -> None:
+    with path_to(generation_id).open("rb") as file:
+        head = file.read(10)
+        emulator.expire_links()
+        file.seek(len(video) // 2)
+        assert head + file.read() == video[:10] + video[len(video) // 2 :]
+
+
+def test_storage_that_ignores_ranges_is_read_too(
+    generation_id: str, video: bytes, small_buffer: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow_provider_seedance.emulator import routes
+
+    answer = routes._file_answer
+    monkeypatch.setattr(
+        routes, "_file_answer", lambda request, data, kind: answer(request.clone(headers={}), data, kind)
+    )
+    with path_to(generation_id).open("rb") as file:
+        file.seek(1000)
+        assert file.read() == video[1000:]
+
+
+def test_bytes_that_change_while_they_are_read_are_refused(
+    generation_id: str, small_buffer: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow_provider_seedance.emulator import routes
+
+    answer = routes._file_answer
+    with path_to(generation_id).open("rb") as file:
+        file.read(10)
+        monkeypatch.setattr(routes, "_file_answer", lambda request, data, kind: answer(request, data + b"x", kind))
+        file.seek(5000)
+        with pytest.raises(SeedanceServiceError, match="changed"):
+            file.read()
+
+
+def test_generation_is_a_folder_of_its_files(generation_id: str) -> None:
+    fs = path_to(generation_id).fs
+    assert fs.ls(generation_id, detail=False) == [f"{generation_id}/video.mp4", f"{generation_id}/last_frame.png"]
+    assert fs.isdir(generation_id)
+    assert fs.glob(f"{generation_id}/*.mp4") == [f"{generation_id}/video.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("{}/video.mov", "'video.mov' is none of video.mp4, last_frame.png"),
+        ("{}/last_frame.png", "return_last_frame was not asked for"),
+        ("asyntask_unknown/video.mp4", "asyntask_unknown"),
+        ("", "name it"),
+    ],
+)
+def test_what_is_not_there_is_not_found(emulator: Emulator, path: str, said: str) -> None:
+    fs = fsspec.filesystem("seedance")
+    path = path.format(make_generation(emulator))
+    with pytest.raises(FileNotFoundError, match=said):
+        fs.open(path)
+    assert not fs.exists(path)
+
+
+def test_video_is_not_there_before_its_generation_is_done(emulator: Emulator) -> None:
+    emulator.fault(route="generation", stuck=True)
+    path = path_to(SeedanceHook().create_generation(BODY))
+    assert not path.exists()
+    with pytest.raises(FileNotFoundError, match="not finished"):
+        path.open("rb")
+
+
+def test_service_that_cannot_be_asked_is_not_absence(emulator: Emulator, generation_id: str) -> None:
+    emulator.set_api_keys("sk-another")
+    with pytest.raises(SeedanceAuthError):
+        path_to(generation_id).exists()
+
+
+def test_file_system_is_read_only(generation_id: str) -> None:
+    with pytest.raises(OSError, match="read-only"):
+        path_to(generation_id).open("wb")
+
+
+def test_signed_link_is_fresh(emulator: Emulator, generation_id: str, video: bytes) -> None:
+    emulator.expire_links()
+    with SeedanceHook().download(path_to(generation_id).sign()) as response:
+        assert response.content == video
+
+
+# -- tools
+
+
+def test_fsspec_opens_it_by_its_address(generation_id: str, video: bytes) -> None:
+    with fsspec.open(f"seedance://seedance_default@{generation_id}/video.mp4") as file:
+        assert file.read() == video
+
+
+def test_av_plays_it_from_there(generation_id: str) -> None:
+    with path_to(generation_id).open("rb") as file, av.open(file) as container:
+        assert container.duration / av.time_base == pytest.approx(4, abs=0.2)
+        container.seek(3 * av.time_base)
+        assert next(container.decode(video=0)).width == 864
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_file_transfer_operator_copies_it(generation_id: str, video: bytes, tmp_path: Path, overwrite: bool) -> None:
+    target = tmp_path / "copy.mp4"
+    FileTransferOperator(
+        task_id="copy",
+        src=f"seedance://seedance_default@{generation_id}/video.mp4",
+        dst=f"file://{target}",
+        overwrite=overwrite,
+    ).execute({})
+    assert target.read_bytes() == video
+
+
+def test_last_frame_is_the_first_of_another(emulator: Emulator, generation_id: str) -> None:
+    sent = load_media(str(path_to(generation_id, "last_frame.png")), "image", item="first_frame")
+    assert sent.startswith("data:image/png;base64,")
+
+
+def test_transfer_takes_the_same_bytes(generation_id: str, video: bytes, tmp_path: Path) -> None:
+    save(generation_id, f"{tmp_path}/video.mp4")
+    assert (tmp_path / "video.mp4").read_bytes() == video
