@@ -27,7 +27,7 @@ STOP_TIMEOUT = 30.0
 
 
 class PostgresMissingError(RuntimeError):
-    """PostgreSQL's server is not installed; ``tools/install_postgres.sh`` installs Debian's."""
+    """PostgreSQL's server is not installed; ``tools/install_system_packages.sh`` installs Debian's."""
 
 
 class PrivatePostgres:
@@ -164,7 +164,7 @@ def find_programs() -> Path:
     for folder in candidates:
         if all((folder / program).exists() for program in ("initdb", "postgres", "pg_isready")):
             return folder
-    raise PostgresMissingError("PostgreSQL's server is not installed. On Debian: tools/install_postgres.sh")
+    raise PostgresMissingError("PostgreSQL's server is not installed. On Debian: tools/install_system_packages.sh")
 
 
 def _number(version: str) -> float:

@@ -6,9 +6,12 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from tests.e2e.faults.stage import FaultStage, set_up
 from tools.emulator_process import EMULATOR_KEY, EmulatorProcess
@@ -17,6 +20,10 @@ from tools.processes import signals_interrupt
 
 #: A generation takes 90 s divided by this: over at the trigger's second poll, so that deferral can be watched.
 SPEED = 6.0
+
+DAG_ID = "seedance_text_to_video"
+BUCKET = "seedance-videos"
+S3_CONN_ID = "e2e_s3"
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,67 @@ def stage() -> Iterator[Stage]:
         )
         stack.enter_context(airflow)
         yield Stage(airflow, emulator)
+
+
+@dataclass
+class Run:
+    """One run of ``seedance_text_to_video``, as it was seen while it went on."""
+
+    run_id: str
+    state: str = ""
+    #: Numbers of processes that held ``generate``, looked up while it was in the state.
+    workers: dict[str, list[int]] = field(default_factory=dict)
+    posts: int = 0
+    generated: dict[str, Any] = field(default_factory=dict)
+    generation_id: str = ""
+    saved: dict[str, Any] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="session")
+def s3(stage: Stage) -> Iterator[Any]:
+    """A client of an S3 of our own, which Airflow knows as ``S3_CONN_ID``; the bucket is there."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        # the one region whose buckets need not name it
+        options = {"endpoint_url": "http://{}:{}".format(*server.get_host_and_port()), "region_name": "us-east-1"}
+        client = boto3.client("s3", aws_access_key_id="testing", aws_secret_access_key="testing", **options)
+        client.create_bucket(Bucket=BUCKET)
+        stage.airflow.rest.put_connection(
+            S3_CONN_ID, conn_type="aws", login="testing", password="testing", extra=json.dumps(options)
+        )
+        yield client
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def run(stage: Stage, s3: Any) -> Run:
+    """A run that saves to S3, from trigger to end, watched all the way."""
+    airflow = stage.airflow
+    posts_before = stage.emulator.stats()["posts"]
+    airflow.wait_for_dag(DAG_ID)
+    # with a space, since what a link leaves unquoted leads elsewhere
+    target = f"s3://{S3_CONN_ID}@{BUCKET}/made by airflow"
+    seen = Run(airflow.rest.trigger(DAG_ID, {"target": target}))
+
+    def over() -> bool:
+        before = airflow.rest.task_instance(DAG_ID, seen.run_id, "generate")
+        workers = len(airflow.processes_of(before["id"]))
+        # counts only if it was in the same state before and after the look
+        if airflow.rest.task_instance(DAG_ID, seen.run_id, "generate")["state"] == before["state"]:
+            seen.workers.setdefault(before["state"], []).append(workers)
+        seen.state = airflow.rest.run_state(DAG_ID, seen.run_id)
+        return seen.state in ("success", "failed")
+
+    airflow.wait_for(over, 150, lambda: f"Dag run {seen.run_id} is not over")
+    seen.posts = stage.emulator.stats()["posts"] - posts_before
+    logs = [airflow.rest.task_log(DAG_ID, seen.run_id, task_id) for task_id in ("generate", "save")]
+    assert seen.state == "success", "\n".join(logs)
+    seen.generation_id = airflow.rest.xcom(DAG_ID, seen.run_id, "generate", "generation_id")
+    seen.generated = airflow.rest.xcom(DAG_ID, seen.run_id, "generate")
+    seen.saved = airflow.rest.xcom(DAG_ID, seen.run_id, "save")
+    return seen
 
 
 @pytest.fixture(scope="session")
