@@ -56,8 +56,7 @@ def _renamed(target: ObjectStoragePath, tag: str) -> Iterator[BinaryIO]:
     if target.protocol in ("file", "local", ""):
         target.parent.mkdir(parents=True, exist_ok=True)
     folder = target.path[: -len(target.name)]
-    for left in fs.glob(f"{glob.escape(folder + name)}.*.part"):
-        _remove(fs, left)
+    _remove(fs, f"{glob.escape(folder + name)}.*.part")
     # a name of its own for each try: one that was given up may still be writing
     part = f"{folder}{name}.{uuid.uuid4().hex[:8]}.part"
     try:
@@ -65,7 +64,7 @@ def _renamed(target: ObjectStoragePath, tag: str) -> Iterator[BinaryIO]:
             yield file
         fs.mv(part, target.path)
     except BaseException:
-        _remove(fs, part)
+        _remove(fs, glob.escape(part))
         raise
 
 
@@ -85,6 +84,8 @@ def _abort_uploads(target: ObjectStoragePath) -> None:
         log.debug("Uploads that an earlier try may have left were not looked for: %s", type(e).__name__)
 
 
-def _remove(fs: Any, path: str) -> None:
-    with contextlib.suppress(Exception):  # what stopped the transfer matters more than this
-        fs.rm_file(path)
+def _remove(fs: Any, pattern: str) -> None:
+    """Remove files as far as the storage allows: whether the transfer succeeds matters more."""
+    with contextlib.suppress(Exception):
+        for found in fs.glob(pattern):
+            fs.rm_file(found)

@@ -151,7 +151,8 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
             except Exception as e:
                 raise _unwritable(str(target), e) from None  # the cause can hold a signature
         seconds = max(time.monotonic() - started, 1e-6)
-        self.log.info("%s: %d bytes in %.1f s, SHA-256 %s.", target, arrival.size, seconds, arrival.sha256)
+        place = redact(str(target))
+        self.log.info("%s: %d bytes in %.1f s, SHA-256 %s.", place, arrival.size, seconds, arrival.sha256)
         return {
             "path": str(target),
             "size": arrival.size,

@@ -99,6 +99,13 @@ def test_outlets_say_which_video_it_is(generation_id: str, tmp_path: Path) -> No
     assert "signature" not in str(extra).lower()
 
 
+def test_event_that_cannot_be_told_does_not_cost_the_task(generation_id: str, tmp_path: Path) -> None:
+    operator = SeedanceToObjectStorageOperator(
+        task_id="save", generation=generation_id, path=f"{tmp_path}/video.mp4", outlets=[Asset("s3://bucket/videos")]
+    )
+    assert operator.execute({})["size"] > 0
+
+
 # -- names
 
 

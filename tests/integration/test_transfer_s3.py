@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from airflow.providers.common.io.operators.file_transfer import FileTransferOperator
 
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceServiceError
@@ -157,3 +158,15 @@ def test_other_uploads_are_left_alone(generation_id: str, s3: Any) -> None:
 def test_missing_bucket_is_named(generation_id: str, s3: Any) -> None:
     with pytest.raises(SeedanceError, match=r"'path' 's3://aws_default@nowhere/video\.mp4' cannot be written"):
         save(generation_id, "s3://aws_default@nowhere/video.mp4")
+
+
+def test_file_transfer_operator_takes_it_to_s3(generation_id: str, large: int, s3: Any) -> None:
+    """Airflow's own operator, from the path that does not expire: another file system to another."""
+    FileTransferOperator(
+        task_id="copy",
+        src=f"seedance://seedance_default@{generation_id}/video.mp4",
+        dst=f"s3://aws_default@{BUCKET}/copy.mp4",
+    ).execute({})
+    ours = save(generation_id, f"s3://aws_default@{BUCKET}/video.mp4")
+    assert hashlib.sha256(content(s3, "copy.mp4")).hexdigest() == ours["sha256"]
+    assert ours["size"] == large
