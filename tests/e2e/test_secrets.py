@@ -224,7 +224,7 @@ def test_signature_of_a_result_link_is_only_in_the_xcom_that_carries_the_link(re
     }
     assert signatures
     found = holding(residue.database + residue.logs + residue.counts, [*signatures, "X-Tos-Signature="])
-    carriers = ("return_value", "video_url", "last_frame_url")
+    carriers = ("return_value", "video_url", "last_frame_url", "_link_SeedanceVideoLink")
     assert told([t for t in found if not (t.place == "xcom.value" and t.row["key"] in carriers)]) == ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Asset, Param, task
 
 from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator
 from airflow_provider_seedance.sensors.generation import SeedanceGenerationSensor
@@ -25,8 +25,12 @@ def generate(task_id: str, **arguments: Any) -> SeedanceGenerateVideoOperator:
     )
 
 
-def save(task_id: str, generation: Any, path: str = "{{ params.folder }}/") -> SeedanceToObjectStorageOperator:
-    return SeedanceToObjectStorageOperator(task_id=task_id, generation=generation, path=path, seedance_conn_id=GOOD)
+def save(
+    task_id: str, generation: Any, path: str = "{{ params.folder }}/", **arguments: Any
+) -> SeedanceToObjectStorageOperator:
+    return SeedanceToObjectStorageOperator(
+        task_id=task_id, generation=generation, path=path, seedance_conn_id=GOOD, **arguments
+    )
 
 
 with DAG(
@@ -36,8 +40,8 @@ with DAG(
     params={name: Param("", type="string") for name in ("prompt", "picture", "link", "folder")},
     default_args={"retries": 1, "retry_delay": timedelta(seconds=1)},
 ):
-    frames = generate("frames", first_frame=PICTURE, return_last_frame=True)
-    save("save_frames", frames.output)
+    frames = generate("frames", first_frame=PICTURE, return_last_frame=True, outlets=[Asset("secrets-generated")])
+    save("save_frames", frames.output, what="both", outlets=[Asset("secrets-stored")])
 
     references = generate("references", reference_images=[LINK, PICTURE], deferrable=False)
     save("save_references", references.output["generation_id"])
