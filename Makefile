@@ -35,7 +35,8 @@ e2e: .venv/.installed ## the tests on a real Airflow, and of the demo itself
 test-matrix: $(addprefix test-airflow-,$(OLDER)) ## imports and example Dags on the older versions of Airflow
 
 test-airflow-%: .venv-airflow-%/.installed
-	.venv-airflow-$*/bin/python -m pytest tests/unit/test_imports.py tests/integration/test_example_dags.py -k "not first_run_only"
+	.venv-airflow-$*/bin/python -m pytest tests/unit/test_imports.py tests/integration/test_example_dags.py \
+		tests/integration/test_example_downstream.py -k "not first_run_only"
 
 .PHONY: check
 check: .venv/.installed ## the linters

@@ -9,11 +9,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.e2e.faults.stage import FaultStage, set_up
+from tests.s3 import BUCKET, client, connection, s3_server
 from tools.emulator_process import EMULATOR_KEY, EmulatorProcess
 from tools.local_airflow import CHECKOUT, SCRATCH, LocalAirflow
 from tools.processes import signals_interrupt
@@ -22,7 +21,6 @@ from tools.processes import signals_interrupt
 SPEED = 6.0
 
 DAG_ID = "seedance_text_to_video"
-BUCKET = "seedance-videos"
 S3_CONN_ID = "e2e_s3"
 
 
@@ -67,19 +65,12 @@ class Run:
 @pytest.fixture(scope="session")
 def s3(stage: Stage) -> Iterator[Any]:
     """A client of an S3 of our own, which Airflow knows as ``S3_CONN_ID``; the bucket is there."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        # the one region whose buckets need not name it
-        options = {"endpoint_url": "http://{}:{}".format(*server.get_host_and_port()), "region_name": "us-east-1"}
-        client = boto3.client("s3", aws_access_key_id="testing", aws_secret_access_key="testing", **options)
-        client.create_bucket(Bucket=BUCKET)
-        stage.airflow.rest.put_connection(
-            S3_CONN_ID, conn_type="aws", login="testing", password="testing", extra=json.dumps(options)
-        )
-        yield client
-    finally:
-        server.stop()
+    with s3_server() as url:
+        made = client(url)
+        made.create_bucket(Bucket=BUCKET)
+        fields = json.loads(connection(url))
+        stage.airflow.rest.put_connection(S3_CONN_ID, **{**fields, "extra": json.dumps(fields["extra"])})
+        yield made
 
 
 @pytest.fixture(scope="session")

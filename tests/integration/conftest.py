@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_seedance.emulator import Emulator
+from tests.s3 import BUCKET, client, connection, emptied, s3_server
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +44,21 @@ def emulator(_shared_emulator: Emulator, connect: Callable[..., None]) -> Emulat
     _shared_emulator.set_api_keys("sk-emulator")
     connect(host=_shared_emulator.url)
     return _shared_emulator
+
+
+@pytest.fixture(scope="session")
+def _s3_url() -> Iterator[str]:
+    """One for all tests: Airflow keeps a connection's storage for as long as a process lives."""
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture
+def s3(_s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of an S3 with one empty bucket, which ``aws_default`` reaches too."""
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(_s3_url))
+    made = client(_s3_url)
+    made.create_bucket(Bucket=BUCKET)
+    yield made
+    emptied(made)
+    made.delete_bucket(Bucket=BUCKET)

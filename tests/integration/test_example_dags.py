@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
 from airflow_provider_seedance.emulator import Emulator
+from tests.integration.dags import DOWNSTREAM, EXAMPLES, example, load, run
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "example_dags").glob("*.py"))
-
-
-def load(path: Path) -> Any:
-    """Parse a file as the Dag processor does, and return its Dags by id."""
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:
-        from airflow.models.dagbag import DagBag
-    bag = DagBag(str(path))
-    assert bag.import_errors == {}
-    return bag.dags
+#: What needs more than a folder to save to is run in test_example_downstream.py.
+PLAIN = [path for path in EXAMPLES if path.stem not in DOWNSTREAM]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -45,15 +35,7 @@ def conf(tmp_path: Path) -> dict[str, str]:
     return {"target": f"file://{tmp_path}/videos", "folder": f"file://{folder}"}
 
 
-def run(dag: Any, conf: dict[str, str]) -> None:
-    """Run a Dag in this process, its triggers in line, and without retries: they would only be waited for."""
-    for task in dag.tasks:
-        task.retries = 0
-    given = {name: value for name, value in conf.items() if name in dag.params}
-    assert str(dag.test(run_conf=given).state) == "success"
-
-
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.stem)
 def test_example_runs(
     path: Path,
     seedance_emulator: Emulator,
@@ -81,7 +63,7 @@ def test_assets_are_paid_for_by_the_first_run_only(
     groups: int,
     assets: int,
 ) -> None:
-    (dag,) = load(next(path for path in EXAMPLES if path.stem == f"seedance_{name}")).values()
+    dag = example(name)
     for _ in range(3):
         run(dag, conf)
     stats = seedance_emulator.stats()

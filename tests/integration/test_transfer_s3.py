@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,41 +16,8 @@ from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceServiceError
 from airflow_provider_seedance.hooks import storage
 from tests.harness import WorkerCrash
-from tests.integration.s3 import BUCKET, client, connection, s3_server
 from tests.integration.test_transfer import make_generation, save
-
-
-@pytest.fixture(scope="module")
-def s3_url() -> Iterator[str]:
-    with s3_server() as url:
-        yield url
-
-
-@pytest.fixture
-def s3(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A client of an S3 with one empty bucket, which ``aws_default`` reaches too."""
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(s3_url))
-    made = client(s3_url)
-    made.create_bucket(Bucket=BUCKET)
-    yield made
-    for upload in made.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ()):
-        made.abort_multipart_upload(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
-    for name in names(made):
-        made.delete_object(Bucket=BUCKET, Key=name)
-    made.delete_bucket(Bucket=BUCKET)
-
-
-def names(s3: Any) -> list[str]:
-    return [found["Key"] for found in s3.list_objects_v2(Bucket=BUCKET).get("Contents", ())]
-
-
-def content(s3: Any, key: str) -> bytes:
-    data: bytes = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-    return data
-
-
-def uploads(s3: Any) -> list[str]:
-    return [found["Key"] for found in s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())]
+from tests.s3 import BUCKET, objects, uploads
 
 
 @pytest.fixture
@@ -80,18 +46,18 @@ def test_video_is_an_object_of_several_parts(
 ) -> None:
     monkeypatch.setattr(storage, "PART", 5 * 2**20)
     result = save(generation_id, f"s3://aws_default@{BUCKET}/a/video.mp4")
-    assert names(s3) == ["a/video.mp4"]
+    assert list(objects(s3)) == ["a/video.mp4"]
     head = s3.head_object(Bucket=BUCKET, Key="a/video.mp4")
     assert head["ETag"].endswith('-3"')
     assert result["size"] == head["ContentLength"] == large
-    assert result["sha256"] == hashlib.sha256(content(s3, "a/video.mp4")).hexdigest()
+    assert result["sha256"] == hashlib.sha256(objects(s3)["a/video.mp4"]).hexdigest()
     assert result["path"] == f"s3://aws_default@{BUCKET}/a/video.mp4"
     assert uploads(s3) == []
 
 
 def test_conn_id_may_be_given_apart(generation_id: str, s3: Any) -> None:
     save(generation_id, f"s3://{BUCKET}/", conn_id="aws_default")
-    assert names(s3) == [f"{generation_id}.mp4"]
+    assert list(objects(s3)) == [f"{generation_id}.mp4"]
 
 
 def test_same_bytes_are_not_written_again(generation_id: str, s3: Any) -> None:
@@ -113,7 +79,7 @@ def test_failed_transfer_commits_nothing(
     emulator.fault(route="download", **fault)
     with pytest.raises(SeedanceServiceError):
         save(generation_id, f"s3://aws_default@{BUCKET}/video.mp4")
-    assert content(s3, "video.mp4") == b"yesterday's"
+    assert objects(s3)["video.mp4"] == b"yesterday's"
     assert uploads(s3) == []
 
 
@@ -124,7 +90,7 @@ def test_worker_told_to_stop_commits_nothing(generation_id: str, s3: Any, monkey
     monkeypatch.setattr("airflow_provider_seedance.api.arrival.Mp4Check.finish", stop)
     with pytest.raises(WorkerCrash):
         save(generation_id, f"s3://aws_default@{BUCKET}/video.mp4")
-    assert (names(s3), uploads(s3)) == ([], [])
+    assert (list(objects(s3)), uploads(s3)) == ([], [])
 
 
 #: Dies in the middle of an upload, as a worker does that runs out of memory.
@@ -142,10 +108,10 @@ def test_killed_worker_and_a_retry_leave_one_good_object(generation_id: str, lar
     script = DIE.format(generation_id=generation_id, path=path)
     died = subprocess.run([sys.executable, "-c", script], env=dict(os.environ), capture_output=True, check=False)
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
-    assert (names(s3), uploads(s3)) == ([], ["video.mp4"])
+    assert (list(objects(s3)), uploads(s3)) == ([], ["video.mp4"])
     result = save(generation_id, path)
-    assert (names(s3), uploads(s3)) == (["video.mp4"], [])
-    assert hashlib.sha256(content(s3, "video.mp4")).hexdigest() == result["sha256"]
+    assert (list(objects(s3)), uploads(s3)) == (["video.mp4"], [])
+    assert hashlib.sha256(objects(s3)["video.mp4"]).hexdigest() == result["sha256"]
 
 
 def test_other_uploads_are_left_alone(generation_id: str, s3: Any) -> None:
@@ -168,5 +134,5 @@ def test_file_transfer_operator_takes_it_to_s3(generation_id: str, large: int, s
         dst=f"s3://aws_default@{BUCKET}/copy.mp4",
     ).execute({})
     ours = save(generation_id, f"s3://aws_default@{BUCKET}/video.mp4")
-    assert hashlib.sha256(content(s3, "copy.mp4")).hexdigest() == ours["sha256"]
+    assert hashlib.sha256(objects(s3)["copy.mp4"]).hexdigest() == ours["sha256"]
     assert ours["size"] == large

@@ -36,3 +36,22 @@ def connection(url: str) -> str:
     """The Airflow connection to the server."""
     fields = {"conn_type": "aws", "login": "testing", "password": "testing"}
     return json.dumps({**fields, "extra": {"endpoint_url": url, "region_name": "us-east-1"}})
+
+
+def objects(s3: Any) -> dict[str, bytes]:
+    """What is in the bucket."""
+    found = s3.list_objects_v2(Bucket=BUCKET).get("Contents", ())
+    return {entry["Key"]: s3.get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read() for entry in found}
+
+
+def uploads(s3: Any) -> list[str]:
+    """The names under which uploads were begun and not ended."""
+    return [found["Key"] for found in s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())]
+
+
+def emptied(s3: Any) -> None:
+    """Remove all that is in the bucket."""
+    for upload in s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ()):
+        s3.abort_multipart_upload(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+    for key in objects(s3):
+        s3.delete_object(Bucket=BUCKET, Key=key)

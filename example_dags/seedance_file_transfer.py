@@ -1,0 +1,41 @@
+"""
+A video's `video_path` is a file like any other: here Airflow's own `FileTransferOperator` copies it.
+
+The path does not expire, as links do, and each read of it asks for a fresh link. It goes wherever `ObjectStoragePath`
+goes. `SeedanceToObjectStorageOperator` does more: it checks that the video is whole, shows none that is not, and tells
+its checksum.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.common.io.operators.file_transfer import FileTransferOperator
+from airflow.sdk import DAG, Param
+
+from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator
+
+with DAG(
+    dag_id="seedance_file_transfer",
+    schedule=None,
+    catchup=False,
+    tags=["seedance", "example"],
+    doc_md=__doc__,
+    params={
+        "prompt": Param("A paper boat sails down a rain-filled street, seen from above", type="string"),
+        "target": Param("file:///tmp/seedance", type="string", description="Folder to save to"),
+    },
+):
+    generate = SeedanceGenerateVideoOperator(
+        task_id="generate",
+        prompt="{{ params.prompt }}",
+        resolution="480p",
+        duration=4,
+    )
+
+    FileTransferOperator(
+        task_id="save",
+        # src, dst and source_conn_id are templates; dest_conn_id is none
+        src=generate.output["video_path"],
+        dst="{{ params.target }}/{{ run_id }}.mp4",
+        # a try that died may have left half a file
+        overwrite=True,
+    )
