@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from tests.s3 import BUCKET
 from tools.local_airflow import SCRATCH
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def test_save_leads_to_where_the_video_is_stored(page: Page, stage: Stage, run: 
     tab.get_by_text("the console").wait_for()
     asked = urlsplit(tab.url)
     tab.close()
-    assert (asked.netloc, asked.path) == ("console.aws.amazon.com", "/s3/object/seedance-videos")
+    assert (asked.netloc, asked.path) == ("console.aws.amazon.com", f"/s3/object/{BUCKET}")
     (key,) = parse_qs(asked.query)["prefix"]
-    assert run.saved["path"].endswith(f"seedance-videos/{key}")
-    assert s3.get_object(Bucket="seedance-videos", Key=key)["Body"].read(8)[4:] == b"ftyp"
+    assert run.saved["path"].endswith(f"{BUCKET}/{key}")
+    assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read(8)[4:] == b"ftyp"
