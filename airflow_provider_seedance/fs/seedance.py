@@ -123,10 +123,7 @@ class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         return io.BufferedReader(ResultFile(hook, generation, _file(generation, name)), BUFFER)
 
     def _describe(self, hook: SeedanceHook, generation: Generation, name: str) -> dict[str, Any]:
-        from airflow_provider_seedance.hooks.result_file import ResultFile
-
-        with ResultFile(hook, generation, _file(generation, name)) as file:  # its answer's head says the size
-            size = file.size
+        size = hook.size_of(str(_link(generation, _file(generation, name))))
         made = generation.finished_at
         path = f"{generation.generation_id}/{name}"
         return {"name": path, "type": "file", "size": size, "created": made, "mtime": made}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_seedance.api.arrival import read_link_answer
 from airflow_provider_seedance.api.errors import error_from
 from airflow_provider_seedance.api.generation import Generation, check_generation_id
 from airflow_provider_seedance.api.request import encode_body
@@ -141,15 +142,18 @@ class SeedanceHook(AssetCalls):
             return False, str(e)
 
     @contextlib.contextmanager
-    def download(self, url: str, *, start: int = 0) -> Iterator[requests.Response]:
+    def download(self, url: str, *, start: int = 0, end: int | None = None) -> Iterator[requests.Response]:
         """
         Open a signed link for streaming, without the key: it is another host's, and the link is its own permission.
 
         :param url: A link of a generation's result.
         :param start: First byte wanted.
+        :param end: Last byte wanted. Default: the file's.
         :raises SeedanceServiceError: where the host cannot be reached or breaks off.
         """
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        headers = {"Accept-Encoding": "identity"}
+        if start or end is not None:
+            headers["Range"] = f"bytes={start}-{'' if end is None else end}"
         with (
             transport_errors("The storage of the result"),
             self.get_conn().get(
@@ -162,6 +166,22 @@ class SeedanceHook(AssetCalls):
             ) as response,
         ):
             yield response
+
+    def size_of(self, url: str) -> int | None:
+        """
+        Return the bytes of the file behind a signed link, None where its storage does not say.
+
+        Asks for the first byte: a link that is signed for GET is refused for HEAD.
+
+        :raises SeedanceServiceError: where the link is refused, or the host cannot be reached.
+        """
+
+        def ask() -> int | None:
+            with self.download(url, end=0) as response:
+                return read_link_answer(response.status_code, response.headers, start=0).size
+
+        size: int | None = self._free(ask)
+        return size
 
     def shared_client(self) -> AbstractAsyncContextManager[SharedClient]:
         """Return the asynchronous client that all triggers of an event loop share, as a context manager."""

@@ -75,6 +75,12 @@ def test_file_streams_and_seeks(emulator: Emulator, generation_id: str, video: b
     assert emulator.stats()["downloads"] == before + 3
 
 
+def test_description_costs_a_byte(emulator: Emulator, generation_id: str) -> None:
+    path_to(generation_id).stat()
+    (request,) = (request for request in emulator.requests() if request["route"] == "download")
+    assert request["headers"]["range"] == "bytes=0-0"
+
+
 def test_small_reads_cost_one_request(emulator: Emulator, generation_id: str, video: bytes) -> None:
     before = emulator.stats()["downloads"]
     with path_to(generation_id).open("rb") as file:

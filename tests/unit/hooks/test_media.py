@@ -208,7 +208,7 @@ def test_storage_that_tells_no_size_is_read_no_further_than_the_limit(monkeypatc
         ("/etc", "directory"),
         ("/etc/hostname/x.png", "does not exist"),
         ("/" + "x" * 300, "longer than a path"),
-        ("s3://bucket/a.png", "apache-airflow-providers-amazon"),
+        ("gs://bucket/a.png", "apache-airflow-providers-google for gs://"),
         ("nonsense://bucket/a.png", "not installed here (nonsense)"),
         ("ftps://host/a.png", "not installed here (ftps)"),
     ],
