@@ -6,6 +6,8 @@
 
 NEWEST := 3.3.2
 OLDER := 3.0.6 3.1.8 3.2.2
+# as many tests at a time as there are cores
+BESIDE := -n auto --dist worksteal
 SOURCES := $(wildcard airflow_provider_seedance benchmarks docs example_dags tests tools)
 
 ifndef PYTHON
@@ -24,8 +26,7 @@ demo: .venv/.installed ## one prompt becomes a video; KEEP=1 leaves Airflow up, 
 
 .PHONY: test
 test: .venv/.installed ## every test that needs no running Airflow, with coverage
-	.venv/bin/python -m coverage run -m pytest tests/unit tests/integration tests/emulator
-	.venv/bin/python -m coverage report
+	.venv/bin/python -m pytest $(BESIDE) --cov --cov-report=term tests/unit tests/integration tests/emulator
 
 .PHONY: e2e
 e2e: .venv/.installed ## the tests on a real Airflow, and of the demo itself
@@ -35,7 +36,7 @@ e2e: .venv/.installed ## the tests on a real Airflow, and of the demo itself
 test-matrix: $(addprefix test-airflow-,$(OLDER)) ## imports and example Dags on the older versions of Airflow
 
 test-airflow-%: .venv-airflow-%/.installed
-	.venv-airflow-$*/bin/python -m pytest tests/unit/test_imports.py tests/integration/test_example_dags.py \
+	.venv-airflow-$*/bin/python -m pytest $(BESIDE) tests/unit/test_imports.py tests/integration/test_example_dags.py \
 		tests/integration/test_example_downstream.py -k "not first_run_only"
 
 .PHONY: check

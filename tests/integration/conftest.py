@@ -46,6 +46,14 @@ def emulator(_shared_emulator: Emulator, connect: Callable[..., None]) -> Emulat
     return _shared_emulator
 
 
+@pytest.fixture
+def slow_emulator(connect: Callable[..., None]) -> Iterator[Emulator]:
+    """An emulator whose generations take as long as the service's: over when a test says so."""
+    with Emulator(speed=1) as emulator:
+        connect(host=emulator.url)
+        yield emulator
+
+
 @pytest.fixture(scope="session")
 def _s3_url() -> Iterator[str]:
     """One for all tests: Airflow keeps a connection's storage for as long as a process lives."""

@@ -62,6 +62,7 @@ def test_task_that_failed_has_no_link(emulator: Emulator) -> None:
     assert task.link == ""
 
 
+@pytest.mark.no_cover
 def test_airflow_stores_a_link_for_each_mapped_task(
     emulator: Emulator, airflow_db: None, quick_first_look: None, tmp_path: Path
 ) -> None:

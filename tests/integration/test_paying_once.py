@@ -172,13 +172,13 @@ def test_clear_while_it_runs_attaches_again(emulator: Emulator, way: dict[str, A
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_retry_after_a_timeout_picks_the_video_up(emulator: Emulator, way: dict[str, Any]) -> None:
+def test_retry_after_a_timeout_picks_the_video_up(slow_emulator: Emulator, way: dict[str, Any]) -> None:
     task = video_task(**way, timeout=0.1)
     with pytest.raises(SeedanceTimeoutError):
         task.run()
-    emulator.finish()
+    slow_emulator.finish()
     assert task.run()["video_url"]
-    assert emulator.stats()["posts"] == 1
+    assert slow_emulator.stats()["posts"] == 1
 
 
 def test_retry_submits_again_after_a_failure_which_is_refunded(emulator: Emulator) -> None:
