@@ -26,7 +26,8 @@ demo: .venv/.installed ## one prompt becomes a video; KEEP=1 leaves Airflow up, 
 
 .PHONY: test
 test: .venv/.installed ## every test that needs no running Airflow, with coverage
-	.venv/bin/python -m pytest $(BESIDE) --cov --cov-report=term tests/unit tests/integration tests/emulator
+	.venv/bin/python -m pytest $(BESIDE) -m "not no_cover" --cov --cov-report=term tests/unit tests/integration tests/emulator
+	.venv/bin/python -m pytest $(BESIDE) -m no_cover tests/integration
 
 .PHONY: e2e
 e2e: .venv/.installed ## the tests on a real Airflow, and of the demo itself
