@@ -38,7 +38,7 @@ test-matrix: $(addprefix test-airflow-,$(OLDER)) ## imports and example Dags on 
 
 test-airflow-%: .venv-airflow-%/.installed
 	.venv-airflow-$*/bin/python -m pytest $(BESIDE) tests/unit/test_imports.py tests/integration/test_example_dags.py \
-		tests/integration/test_example_downstream.py -k "not first_run_only"
+		tests/integration/test_example_downstream.py
 
 .PHONY: check
 check: .venv/.installed ## the linters

@@ -39,4 +39,4 @@ def quick_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
     The five seconds that it otherwise waits keep a real scheduler from failing a deferral that is over too soon; in a
     test without a scheduler they only cost time.
     """
-    monkeypatch.setattr("airflow_provider_seedance.api.polling.Poller.first_look", lambda self, now: now + 0.5)
+    monkeypatch.setattr("airflow_provider_seedance.api.polling.BasePoller.first_look", lambda self, now: now + 0.5)

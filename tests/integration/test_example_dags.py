@@ -11,8 +11,10 @@ from PIL import Image
 from airflow_provider_seedance.emulator import Emulator
 from tests.integration.dags import DOWNSTREAM, EXAMPLES, example, load, run
 
-#: What needs more than a folder to save to is run in test_example_downstream.py.
-PLAIN = [path for path in EXAMPLES if path.stem not in DOWNSTREAM]
+#: Those that create assets are run twice below; what needs more than a folder to save to, in
+#: test_example_downstream.py.
+ASSETS = {"seedance_character": (1, 1), "seedance_assets_from_storage": (1, 2)}
+PLAIN = [path for path in EXAMPLES if path.stem not in DOWNSTREAM | set(ASSETS)]
 
 # Airflow itself runs in this process, which takes half as long again when its every call is traced
 pytestmark = pytest.mark.no_cover
@@ -56,19 +58,19 @@ def test_example_runs(
         assert len(list(tmp_path.rglob("*.mp4"))) == stats["created"]
 
 
-@pytest.mark.parametrize(("name", "groups", "assets"), [("character", 1, 1), ("assets_from_storage", 1, 2)])
+@pytest.mark.parametrize(("name", "made"), ASSETS.items())
 def test_assets_are_paid_for_by_the_first_run_only(
     seedance_emulator: Emulator,
     airflow_db: None,
     quick_first_look: None,
     conf: dict[str, str],
     name: str,
-    groups: int,
-    assets: int,
+    made: tuple[int, int],
 ) -> None:
-    dag = example(name)
+    dag = example(name.removeprefix("seedance_"))
     for _ in range(2):
         run(dag, conf)
     stats = seedance_emulator.stats()
-    assert (stats["asset_groups_created"], stats["assets_created"]) == (groups, assets)
-    assert stats["asset_calls_billed"] == groups + assets
+    assert (stats["asset_groups_created"], stats["assets_created"]) == made
+    assert stats["asset_calls_billed"] == sum(made)
+    assert stats["posts"] == stats["created"]
