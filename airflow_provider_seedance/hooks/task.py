@@ -24,6 +24,8 @@ def is_literal(value: object) -> bool:
     """Say whether a value is known when the Dag is parsed: neither a template nor the output of another task."""
     if isinstance(value, str):
         return "{{" not in value and "{%" not in value
+    if isinstance(value, list | tuple):
+        return all(map(is_literal, value))
     return not hasattr(value, "resolve")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
@@ -23,11 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_seedance.hooks.arrival import Arrival
     from airflow_provider_seedance.hooks.result_file import ResultFile
 
-_WHAT: Mapping[str, tuple[What, ...]] = {
-    "video": ("video",),
-    "last_frame": ("last_frame",),
-    "both": ("video", "last_frame"),
-}
+_FILES: tuple[What, ...] = ("video", "last_frame")
 _IF_EXISTS = ("skip", "overwrite", "fail")
 #: What a storage says that will say so again: it is not installed, not there, or may not be written.
 _FOR_GOOD = (
@@ -57,8 +53,8 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
     :param path: Where to: a file, or a folder (one that exists, or any that ends in ``/``) into which
         ``<generation_id>.mp4`` goes. May name ``{generation_id}``, ``{model}``, ``{resolution}``, ``{ratio}``,
         ``{duration}``, ``{seed}`` and ``{extension}``.
-    :param what: ``video`` (default), ``last_frame`` or ``both``. Beside a video whose path is a file, the last frame
-        has the same name with ``.png``.
+    :param what: ``video`` (default), ``last_frame``, or ``both``, also as a list of the two. Beside a video whose path
+        is a file, the last frame has the same name with ``.png``.
     :param if_exists: ``skip`` (default) writes nothing where the very same bytes are there, compared one by one, and
         replaces others; ``overwrite`` replaces without looking; ``fail`` raises where anything is there.
     :param conn_id: Airflow connection of the storage. Default: the one that ``path`` names, else the ambient one.
@@ -81,8 +77,8 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
         *,
         generation: str | Mapping[str, Any],
         path: str,
-        what: Literal["video", "last_frame", "both"] | str = "video",
-        if_exists: Literal["skip", "overwrite", "fail"] | str = "skip",
+        what: str | Sequence[str] = "video",
+        if_exists: str = "skip",
         conn_id: str | None = None,
         seedance_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
@@ -95,11 +91,9 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
         self.if_exists = if_exists
         self.conn_id = conn_id
         self.seedance_conn_id = seedance_conn_id
-        for name, known in (("what", tuple(_WHAT)), ("if_exists", _IF_EXISTS)):
-            if is_literal(getattr(self, name)):
-                self._check_word(name, known)
-        if is_literal(path):
-            self._check_path()
+        for value, check in ((what, self._files), (if_exists, self._check_if_exists), (path, self._check_path)):
+            if is_literal(value):
+                check()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Stream the files to their places."""
@@ -109,13 +103,13 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
 
         given = reveal(self.generation)
         generation_id = check_generation_id(given)
-        self._check_word("what", tuple(_WHAT))
-        self._check_word("if_exists", _IF_EXISTS)
+        self._check_if_exists()
         self._check_path()
+        files = self._files()
         generation: Generation = self.hook.get_generation(generation_id)
-        for what in _WHAT[self.what]:
+        for what in files:
             link_to(generation, what)
-        saved: list[dict[str, Any]] = [self._save(generation, what) for what in _WHAT[self.what]]
+        saved: list[dict[str, Any]] = [self._save(generation, what) for what in files]
         self.video_link = Hidden(browser_url(saved[0]["path"]))
         result = {**saved[0], "generation_id": generation_id}
         if len(saved) > 1:
@@ -127,11 +121,21 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
         self._tell(generation, given=given, stored=result)
         return pushable(result)
 
-    def _check_word(self, name: str, known: Sequence[str]) -> None:
-        value = getattr(self, name)
-        if value not in known:
-            *rest, last = (repr(word) for word in known)
-            raise SeedanceRequestError(f"{name!r} must be {', '.join(rest)} or {last}; got {value!r}.", field=name)
+    def _files(self) -> tuple[What, ...]:
+        words = {self.what} if isinstance(self.what, str) else set(self.what)
+        if words == {"both"}:
+            return _FILES
+        if not words or not words <= set(_FILES):
+            raise SeedanceRequestError(
+                f"'what' must be 'video', 'last_frame' or 'both'; got {self.what!r}.", field="what"
+            )
+        return tuple(name for name in _FILES if name in words)
+
+    def _check_if_exists(self) -> None:
+        if self.if_exists not in _IF_EXISTS:
+            raise SeedanceRequestError(
+                f"'if_exists' must be 'skip', 'overwrite' or 'fail'; got {self.if_exists!r}.", field="if_exists"
+            )
 
     def _check_path(self) -> str:
         from airflow_provider_seedance.api.naming import check_path
@@ -175,7 +179,7 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
                 return ObjectStoragePath(
                     f"{path.rstrip('/')}/{file_name(str(generation.generation_id), what)}", conn_id=self.conn_id
                 )
-            return target.with_suffix(".png") if what == "last_frame" and self.what == "both" else target
+            return target.with_suffix(".png") if what == "last_frame" and len(self._files()) > 1 else target
         except Exception as e:
             raise _unwritable(path, e) from None
 

@@ -117,10 +117,14 @@ def test_event_that_cannot_be_told_does_not_cost_the_task(generation_id: str, tm
         ("{tmp}/{{ratio}}/{{duration}}.mp4", "video", ["16x9/4.mp4"]),
         ("{tmp}/new/", "both", ["new/ID.mp4", "new/ID.png"]),
         ("{tmp}", "last_frame", ["ID.png"]),
+        ("{tmp}", ["last_frame"], ["ID.png"]),
+        ("{tmp}/a.mp4", ("last_frame", "video"), ["a.mp4", "a.png"]),
         ("{tmp}/film.v1.mp4", "both", ["film.v1.mp4", "film.v1.png"]),
     ],
 )
-def test_file_is_named(emulator: Emulator, tmp_path: Path, path: str, what: str, expected: list[str]) -> None:
+def test_file_is_named(
+    emulator: Emulator, tmp_path: Path, path: str, what: str | list[str], expected: list[str]
+) -> None:
     made = make_generation(emulator, return_last_frame=True, ratio="16:9")
     save(made, path.format(tmp=tmp_path), what=what)
     assert files_in(tmp_path) == [name.replace("ID", made) for name in expected]
@@ -148,6 +152,7 @@ def test_last_frame_that_was_not_asked_for_is_missed_before_anything_is_saved(
     [
         ({"path": "/tmp/{prompt}.mp4"}, "path", "{prompt}, which is not known: use {generation_id}"),
         ({"what": "frame"}, "what", "must be 'video', 'last_frame' or 'both'; got 'frame'"),
+        ({"what": []}, "what", "got []"),
         ({"if_exists": "ask"}, "if_exists", "must be 'skip', 'overwrite' or 'fail'; got 'ask'"),
         ({"path": "  "}, "path", "is empty"),
     ],
@@ -157,6 +162,11 @@ def test_bad_argument_is_named_when_the_dag_is_parsed(arguments: dict[str, Any],
         SeedanceToObjectStorageOperator(**{"task_id": "save", "generation": "x", "path": "/tmp/", **arguments})
     assert caught.value.field == field
     assert said in str(caught.value)
+
+
+def test_template_is_not_judged_when_the_dag_is_parsed() -> None:
+    for what in ("{{ params.what }}", ["{{ params.what }}"]):
+        SeedanceToObjectStorageOperator(task_id="save", generation="x", path="{{ params.path }}", what=what)
 
 
 # -- what is there already
