@@ -18,12 +18,11 @@ from tools.processes import signals_interrupt
 #: The campaign's Dags: one that waits in the triggerer, one that waits in the worker.
 DEFERRING, WAITING = "seedance_faults_deferring", "seedance_faults_waiting"
 
-#: Airflow notices a dead triggerer or scheduler within half a minute, and a dead worker within one. Not sooner, since a
-#: healthy one may be late by many seconds on two busy cores: a scheduler that believes itself dead kills its tasks, and
-#: so does Airflow those that could not report while their API server was being started again.
+#: Airflow notices a dead worker, triggerer or scheduler within half a minute. Not sooner, since a healthy one may be
+#: late by many seconds on two busy cores, and a scheduler that believes itself dead kills its tasks.
 SETTINGS = {
     "AIRFLOW__CORE__PARALLELISM": "10",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "45",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "25",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
     "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
