@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from airflow_provider_seedance.api.errors import ErrorDetail, Reason, error_from, read_error, reason_of
 from airflow_provider_seedance.api.links import DEFAULT_LINK_LIFE, link_expiry
+from airflow_provider_seedance.api.naming import What
 from airflow_provider_seedance.api.parse import (
     as_bool,
     as_epoch,
@@ -131,6 +132,10 @@ class Generation:
         if self.video_url is None:
             return None
         return link_expiry(self.video_url) or (self.finished_at + DEFAULT_LINK_LIFE if self.finished_at else None)
+
+    def url_of(self, what: What) -> str | None:
+        """Return the signed link to one of its files."""
+        return self.video_url if what == "video" else self.last_frame_url
 
     def to_result(
         self,

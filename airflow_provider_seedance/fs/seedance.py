@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 from upath import UPath
 
-from airflow_provider_seedance.api.naming import What
+from airflow_provider_seedance.api.naming import EXTENSIONS, What
 from airflow_provider_seedance.exceptions import SeedanceNotFoundError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 schemes = ["seedance"]
 
 #: The files of a generation.
-FILES: Mapping[str, What] = {"video.mp4": "video", "last_frame.png": "last_frame"}
+FILES: Mapping[str, What] = {f"{what}.{extension}": what for what, extension in EXTENSIONS.items()}
 #: Bytes that are read at a time, whatever is asked for.
 BUFFER = 1024 * 1024
 
@@ -71,7 +71,7 @@ class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         """
         generation_id, name = self._split(path)
         hook, generation = self._ask(generation_id)
-        names = [name] if name else [known for known, what in FILES.items() if _link(generation, what)]
+        names = [name] if name else [known for known, what in FILES.items() if generation.url_of(what)]
         found = [self._describe(hook, generation, known) for known in names]
         return found if detail else [entry["name"] for entry in found]
 
@@ -111,7 +111,7 @@ class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         """Return a fresh signed link. How long it lives is up to the service: 12 hours, whatever is asked for."""
         generation_id, name = self._split(path)
         _, generation = self._ask(generation_id)
-        return str(_link(generation, _file(generation, name)))
+        return str(generation.url_of(_file(generation, name)))
 
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> io.BufferedReader:
         from airflow_provider_seedance.hooks.result_file import ResultFile
@@ -123,7 +123,7 @@ class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         return io.BufferedReader(ResultFile(hook, generation, _file(generation, name)), BUFFER)
 
     def _describe(self, hook: SeedanceHook, generation: Generation, name: str) -> dict[str, Any]:
-        size = hook.size_of(str(_link(generation, _file(generation, name))))
+        size = hook.size_of(str(generation.url_of(_file(generation, name))))
         made = generation.finished_at
         path = f"{generation.generation_id}/{name}"
         return {"name": path, "type": "file", "size": size, "created": made, "mtime": made}
@@ -155,15 +155,11 @@ SeedancePath = UPath
 fsspec.register_implementation("seedance", SeedanceFileSystem)
 
 
-def _link(generation: Generation, what: What) -> str | None:
-    return generation.video_url if what == "video" else generation.last_frame_url
-
-
 def _file(generation: Generation, name: str) -> What:
     what = FILES.get(name)
     if what is None:
         raise _missing(generation.generation_id, f"{name!r} is none of {', '.join(FILES)}")
-    if _link(generation, what) is None:
+    if generation.url_of(what) is None:
         why = "return_last_frame was not asked for" if what == "last_frame" else "the service gives no link now"
         raise _missing(generation.generation_id, f"it has no {name}: {why}")
     return what

@@ -51,7 +51,7 @@ class Told:
 
     generation: Generation
     base_url: str
-    request: GenerationRequest | None = None
+    request: GenerationRequest | None = field(default=None, repr=False)
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)
     stored: Mapping[str, Any] | None = field(default=None, repr=False)
 

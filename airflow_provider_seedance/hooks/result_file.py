@@ -47,7 +47,7 @@ def link_to(generation: Generation, what: What) -> str:
             "upstream.",
             field="generation",
         )
-    url = generation.video_url if what == "video" else generation.last_frame_url
+    url = generation.url_of(what)
     if url is None and what == "last_frame":
         raise SeedanceRequestError(
             f"Generation {generation.generation_id} has no last frame: it is made only with return_last_frame=True.",

@@ -191,7 +191,7 @@ class SeedanceGenerateVideoOperator(GenerationTask, BaseOperator):
                 self._defer(poller)
             if decision.outcome is None:
                 decision, generation = wait(self.hook, poller, decision, status_log, ask)
-            return self._deliver(context, submitter, decision, generation, generation_id)
+            return self._deliver(context, request, submitter, decision, generation, generation_id)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Take the trigger's event: fetch the generation, and return the result or raise its error."""
@@ -202,7 +202,8 @@ class SeedanceGenerateVideoOperator(GenerationTask, BaseOperator):
             generation_id, decision = from_event(event)
             self._running_id = generation_id
             generation = fetch_outcome(self.hook, generation_id, decision)
-            return self._deliver(context, self._submitter(context), decision, generation, generation_id)
+            request, submitter = self._request(), self._submitter(context)
+            return self._deliver(context, request, submitter, decision, generation, generation_id)
 
     def on_kill(self) -> None:
         """Say what is true: the service cannot cancel (contract 0)."""
@@ -274,6 +275,7 @@ class SeedanceGenerateVideoOperator(GenerationTask, BaseOperator):
     def _deliver(
         self,
         context: Context,
+        request: GenerationRequest,
         submitter: Submitter,
         decision: PollDecision,
         generation: Generation | None,
@@ -283,7 +285,6 @@ class SeedanceGenerateVideoOperator(GenerationTask, BaseOperator):
         from airflow_provider_seedance.hooks.outlets import describe_outlets
         from airflow_provider_seedance.hooks.waiting import require_success
 
-        request = self._request()
         generation = require_success(decision, generation, secrets=request.texts)
         submitter.mark_delivered(generation_id)
         self._tell(generation, request=request)

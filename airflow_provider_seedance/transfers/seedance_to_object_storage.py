@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_seedance.api.naming import EXTENSIONS, What, check_path, file_name, fill_path
 from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError, SeedanceServiceError
 from airflow_provider_seedance.hooks.airflow_compat import pushable, with_retry_policy
@@ -19,11 +20,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_seedance.api.generation import Generation
-    from airflow_provider_seedance.api.naming import What
     from airflow_provider_seedance.hooks.arrival import Arrival
     from airflow_provider_seedance.hooks.result_file import ResultFile
 
-_FILES: tuple[What, ...] = ("video", "last_frame")
 _IF_EXISTS = ("skip", "overwrite", "fail")
 #: What a storage says that will say so again: it is not installed, not there, or may not be written.
 _FOR_GOOD = (
@@ -124,12 +123,12 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
     def _files(self) -> tuple[What, ...]:
         words = {self.what} if isinstance(self.what, str) else set(self.what)
         if words == {"both"}:
-            return _FILES
-        if not words or not words <= set(_FILES):
+            return tuple(EXTENSIONS)
+        if not words or not words <= set(EXTENSIONS):
             raise SeedanceRequestError(
                 f"'what' must be 'video', 'last_frame' or 'both'; got {self.what!r}.", field="what"
             )
-        return tuple(name for name in _FILES if name in words)
+        return tuple(name for name in EXTENSIONS if name in words)
 
     def _check_if_exists(self) -> None:
         if self.if_exists not in _IF_EXISTS:
@@ -138,8 +137,6 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
             )
 
     def _check_path(self) -> str:
-        from airflow_provider_seedance.api.naming import check_path
-
         return check_path(reveal(self.path))
 
     def _save(self, generation: Generation, what: What) -> dict[str, Any]:
@@ -169,8 +166,6 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
 
     def _target(self, generation: Generation, what: What) -> ObjectStoragePath:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-        from airflow_provider_seedance.api.naming import file_name, fill_path
 
         path = fill_path(self._check_path(), generation, what)
         try:
