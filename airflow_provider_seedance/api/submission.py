@@ -207,8 +207,17 @@ def ambiguous_error(record: SubmissionRecord, when: str, detail: str = "") -> Se
     )
 
 
-#: Gateway codes raised after the upstream was called: the generation may exist (design 7, contract 3.2).
-_AFTER_UPSTREAM = frozenset({"invalid_response", "unmarshal_response_body_failed", "read_response_body_failed"})
+#: The gateway's codes of a 5xx that are known to come before its upstream is called (contract 3.2).
+_BEFORE_UPSTREAM = frozenset(
+    {
+        "build_request_failed",
+        "get_channel_failed",
+        "model_not_found",
+        "asset_copy_not_ready",
+        "not_implemented",
+        "api_not_implemented",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -239,39 +248,40 @@ def read_submit_answer(
     """
     Judge the answer to the call that creates a generation. Parameters as :func:`~.errors.error_from`.
 
-    A 408 counts as lost even with an error body: the gateway gave up waiting, and what became of the call is unknown
-    (contract 3.2: "create only after check").
+    The one question is whether something may have been created, and doubt means yes. Only two things prove that nothing
+    was: a 4xx in the service's own error shape, and a 5xx with a code that comes before the upstream call. Proxies and
+    CDNs write statuses, HTML and JSON too, and those prove nothing (design 7). A 429 was stopped before it began.
     """
-    detail = read_error(body)
-    if 200 <= status < 300 and detail is None:
-        generation_id = _find_id(body)
+    generation_id = _find_id(body)
+    if 200 <= status < 300:
         if generation_id:
             return SubmitAnswer("accepted", generation_id)
         return SubmitAnswer("lost", error=SeedanceServiceError(f"HTTP {status} without a generation id", status=status))
     error = error_from(status, body, headers=headers, conn_id=conn_id, secrets=secrets, item_name=item_name)
-    if status >= 500 and not _is_gateway_envelope(body):
-        lost = True
-    elif detail is None:
-        lost = status == 408 or 200 <= status < 300
-    else:
-        lost = status == 408 or bool({detail.code, detail.gateway_code} & _AFTER_UPSTREAM)
-    if lost:
+    if status == 429:
+        return SubmitAnswer("repeat", error=error)
+    if generation_id or not _proves_refusal(status, body):
         return SubmitAnswer("lost", error=error)
-    if status == 429 or (detail is not None and is_asset_not_ready(detail)):
+    detail = read_error(body)
+    if detail is not None and is_asset_not_ready(detail):
         return SubmitAnswer("repeat", error=error)
     return SubmitAnswer("refused", error=error)
 
 
-def _is_gateway_envelope(body: object) -> bool:
-    """
-    Tell the gateway's own error (E1, E2) from the JSON of some proxy before it.
+def _proves_refusal(status: int, body: object) -> bool:
+    if status >= 500:
+        detail = read_error(body)
+        return detail is not None and detail.gateway_code in _BEFORE_UPSTREAM
+    return 400 <= status < 500 and status != 408 and _is_error_envelope(body)
 
-    Only the gateway's own says that its pre-charge was returned; a proxy's ``{"message": "timed out"}`` says nothing.
-    """
+
+def _is_error_envelope(body: object) -> bool:
+    """Tell the service's own error (E1, E2, E5) from any other JSON."""
     outer = as_mapping(body)
-    error = as_mapping(outer.get("error"))
+    error = as_mapping(outer.get("error")) or as_mapping(as_mapping(outer.get("ResponseMetadata")).get("Error"))
     if error:
-        return "message" in error and ("type" in error or "code" in error)
+        names = {name.lower() for name in error}
+        return "message" in names and bool(names & {"type", "code"})
     return isinstance(outer.get("code"), str) and "message" in outer
 
 

@@ -45,3 +45,15 @@ def pushable(result: dict[str, Any]) -> dict[str, Any]:
     left out, and pulling them gives None all the same.
     """
     return {key: value for key, value in result.items() if value is not None} if _BEFORE_3_1 else result
+
+
+def given_fields(operator: Any) -> tuple[str, ...]:
+    """
+    Return the template fields that a Dag's author gave a value, before they are rendered.
+
+    In a mapped task the values are final when the operator is made, so None counts as given there: Airflow keeps the
+    arguments of an operator, and whether it is a mapped one, in two attributes that have no public name.
+    """
+    mapped = getattr(operator, "_BaseOperator__from_mapped", False)
+    arguments = getattr(operator, "_BaseOperator__init_kwargs", {}) if mapped else {}
+    return tuple(name for name in operator.template_fields if getattr(operator, name) is not None or name in arguments)

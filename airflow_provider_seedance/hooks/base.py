@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_seedance.api.generation import check_generation_id
 from airflow_provider_seedance.api.submission import SubmitAnswer
-from airflow_provider_seedance.exceptions import SeedanceAmbiguousSubmissionError
+from airflow_provider_seedance.exceptions import SeedanceAmbiguousSubmissionError, SeedanceRequestError
 from airflow_provider_seedance.hooks.endpoint import Endpoint, warn_if_in_clear
 from airflow_provider_seedance.hooks.transport import (
     CONNECT_TIMEOUT,
@@ -23,6 +23,7 @@ from airflow_provider_seedance.hooks.transport import (
     retrying,
     transport_errors,
     waits_shortly,
+    watched_session,
 )
 
 if TYPE_CHECKING:
@@ -77,9 +78,7 @@ class BaseSeedanceHook(BaseHook):
 
     @cached_property
     def _session(self) -> requests.Session:
-        import requests
-
-        return requests.Session()
+        return watched_session()
 
     def get_conn(self) -> requests.Session:
         """Return the ``requests.Session`` of all calls. It carries no key: each call to the service adds it."""
@@ -110,6 +109,8 @@ class BaseSeedanceHook(BaseHook):
                 answer = send()
             except TransportError as e:
                 answer = SubmitAnswer("lost" if e.sent else "repeat", error=e)
+            except SeedanceRequestError as e:  # it could not be sent at all
+                answer = SubmitAnswer("refused", error=e)
             if answer.verdict in ("refused", "repeat"):
                 after_refusal()
             return answer

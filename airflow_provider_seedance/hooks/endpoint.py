@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: The only type of connection whose password is the service's to see.
+CONN_TYPE = "seedance"
 #: The vendor's base URL (contract 0).
 DEFAULT_BASE_URL = "https://ai.alad.com"
 #: Seconds for an ordinary call.
@@ -61,9 +63,15 @@ class Endpoint:
         :param conn: The Airflow connection.
         :param extra: Its extra, decoded.
         :raises SeedanceAuthError: without a key, or with one that cannot be sent.
-        :raises SeedanceRequestError: with a field that cannot be used; ``.field`` names it.
+        :raises SeedanceRequestError: if it is of another type, or a field cannot be used; ``.field`` names it.
         """
         conn_id = conn.conn_id or "seedance_default"
+        if (conn.conn_type or "").lower() != CONN_TYPE:
+            raise SeedanceRequestError(
+                f"Connection {conn_id!r} is of type {conn.conn_type!r}: its password would be sent to another service "
+                f"than its own. Name a connection of type {CONN_TYPE!r} in 'seedance_conn_id'.",
+                field="seedance_conn_id",
+            )
         return cls(
             conn_id=conn_id,
             base_url=_base_url(conn, conn_id),

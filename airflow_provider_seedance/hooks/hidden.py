@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_seedance.api.redact import without_secrets
+from airflow_provider_seedance.hooks.airflow_compat import given_fields
 
 
 class Hidden:
@@ -60,10 +61,14 @@ class HidesRenderedFields:
     """Mixed into an operator: hides its template fields once they are rendered, in mapped tasks too."""
 
     template_fields: Any
+    #: Fields that were given a value which then rendered to None.
+    rendered_to_nothing: tuple[str, ...] = ()
 
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         """Render as Airflow does; the one step that mapped and plain operators share."""
+        given = given_fields(self)
         super()._do_render_template_fields(parent, *args, **kwargs)  # type: ignore[misc]
         if parent is self:
+            self.rendered_to_nothing = tuple(name for name in given if getattr(self, name) is None)
             for name in self.template_fields:
                 setattr(self, name, hide(getattr(self, name)))

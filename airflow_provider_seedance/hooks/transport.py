@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -76,38 +77,93 @@ def read_body(response: requests.Response, *, deadline: float) -> bytes:
     return bytes(raw)
 
 
+#: Whether a byte of this thread's request has been written: the one fact that says if the service may have seen it.
+_request = threading.local()
+
+
+class _WatchedConnection:
+    """Mixed into a connection of urllib3: notes the first byte of a request, which a handshake or a CONNECT is not."""
+
+    _connecting = False
+
+    def connect(self) -> None:
+        """Connect, through a proxy's tunnel if there is one."""
+        self._connecting = True
+        try:
+            super().connect()  # type: ignore[misc]
+        finally:
+            self._connecting = False
+
+    def send(self, data: Any) -> None:
+        """Write a part of the request."""
+        if self.sock is None and self.auto_open:  # type: ignore[attr-defined]
+            self.connect()
+        if self.sock is not None and not self._connecting:  # type: ignore[attr-defined]
+            _request.written = True
+        super().send(data)  # type: ignore[misc]
+
+
+def watched_session() -> requests.Session:
+    """Make a session whose connections note the first byte of a request, whatever proxy they go through."""
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, **kwargs)
+            _watch(self.poolmanager)
+
+        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+            known = proxy in self.proxy_manager
+            manager = super().proxy_manager_for(proxy, **kwargs)
+            if not known:
+                _watch(manager)
+            return manager
+
+    session = requests.Session()
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, Adapter())
+    return session
+
+
+def _watch(manager: Any) -> None:
+    manager.pool_classes_by_scheme = {
+        scheme: type(
+            pool.__name__,
+            (pool,),
+            {"ConnectionCls": type(pool.ConnectionCls.__name__, (_WatchedConnection, pool.ConnectionCls), {})},
+        )
+        for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
+
+
 @contextlib.contextmanager
 def transport_errors(peer: str, conn_id: str | None = None) -> Iterator[None]:
     """Turn the failures of requests into ours, which hold no link, and tell whether anything was sent."""
     import requests
-    from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError, ProxyError
+    from urllib3.exceptions import HTTPError
 
     hint = f" Check the host of connection {conn_id!r} and the network." if conn_id else ""
+    _request.written = False
     try:
         yield
-    except requests.exceptions.SSLError as e:
+    except (OSError, HTTPError, ValueError) as e:  # all of requests' own are OSErrors; a URL or a proxy can be no such
+        if _request.written:
+            what = (
+                "did not answer in time" if isinstance(e, requests.exceptions.Timeout) else "broke the connection off"
+            )
+            raise TransportError(f"{peer} {what} ({_cause(e)}).{hint}") from None
+        if isinstance(e, requests.exceptions.SSLError):
+            raise SeedanceRequestError(
+                f"The certificate of {peer} does not verify ({_cause(e)}). Set 'verify' in the extra of connection "
+                f"{conn_id or 'seedance_default'!r} to the CA bundle's path.",
+                field="verify",
+            ) from None
+        if isinstance(e, requests.exceptions.ConnectionError | requests.exceptions.Timeout):
+            raise TransportError(f"{peer} cannot be reached ({_cause(e)}).{hint}", sent=False) from None
         raise SeedanceRequestError(
-            f"The certificate of {peer} does not verify ({_cause(e)}). Set 'verify' in the extra of connection "
-            f"{conn_id or 'seedance_default'!r} to the CA bundle's path.",
-            field="verify",
+            f"{peer} cannot be asked ({_cause(e)}). Check the address and proxy, and the CA bundle.{hint}", field="host"
         ) from None
-    except requests.exceptions.ChunkedEncodingError as e:
-        raise TransportError(f"{peer} broke the connection off ({_cause(e)}).{hint}") from None
-    except requests.exceptions.ConnectionError as e:
-        reason = e.args[0].reason if e.args and isinstance(e.args[0], MaxRetryError) else None
-        never_made = isinstance(reason, NewConnectionError | ConnectTimeoutError | ProxyError)
-        what = "cannot be reached" if never_made else "broke the connection off"
-        raise TransportError(f"{peer} {what} ({_cause(e)}).{hint}", sent=not never_made) from None
-    except requests.exceptions.Timeout as e:
-        raise TransportError(f"{peer} did not answer in time ({_cause(e)}).") from None
-    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.InvalidHeader) as e:
-        raise SeedanceRequestError(
-            f"{peer} is no address that can be asked ({_cause(e)}).{hint}", field="host"
-        ) from None
-    except requests.exceptions.RequestException as e:
-        raise TransportError(f"{peer} failed ({_cause(e)}).{hint}") from None
-    except HTTPError as e:  # a body that is read past requests
-        raise TransportError(f"{peer} broke the connection off ({_cause(e)}).{hint}") from None
 
 
 def _cause(error: BaseException) -> str:

@@ -214,6 +214,12 @@ class SeedanceGenerateVideoOperator(GenerationTask, BaseOperator):
             )
 
     def _request(self) -> GenerationRequest:
+        for name in self.rendered_to_nothing:
+            raise SeedanceRequestError(
+                f"{name!r} was given, and rendered to None: the upstream task pushed nothing under that key, or the "
+                "template names something that is not there. Correct it, or leave the parameter out.",
+                field=name,
+            )
         values = {name: reveal(getattr(self, name)) for name in CONTENT_FIELDS}
         values["model"] = values["model"] or self.hook.endpoint.model
         return GenerationRequest(**values)

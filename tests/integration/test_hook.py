@@ -23,6 +23,7 @@ from airflow_provider_seedance.exceptions import (
 )
 from airflow_provider_seedance.hooks import base
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
+from tests.proxy import Way, proxy
 
 BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}], "duration": 4}
 GATEWAY_500 = {"code": "do_request_failed", "message": "x", "data": None}
@@ -63,16 +64,15 @@ def test_what_created_nothing_and_passes_by_itself_is_repeated_in_place(
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
-        ({"status": 500, "json": GATEWAY_500}, SeedanceServiceError),
+        (
+            {"status": 500, "json": {"code": "build_request_failed", "message": "x", "data": None}},
+            SeedanceServiceError,
+        ),
         (
             {"status": 503, "json": {"error": {"message": "x", "type": "t", "code": "model_not_found"}}},
             SeedanceRequestError,
         ),
         ({"status": 400, "json": {"code": "invalid_request", "message": "x", "data": None}}, SeedanceRequestError),
-        (
-            {"status": 200, "json": {"error": {"message": "x", "type": "t", "code": "invalid_json"}}},
-            SeedanceServiceError,
-        ),
         ({"status": 429, "headers": {"Retry-After": "3600"}, "body": "{}"}, SeedanceRateLimitError),
     ],
 )
@@ -98,6 +98,12 @@ def test_what_was_refused_is_raised_after_one_post(
         {"drop": "mid_answer"},
         {"hang": 5.0},
         {"status": 500, "body": "<html>oops</html>"},
+        {"status": 500, "json": GATEWAY_500},
+        {"status": 302, "headers": {"Location": "/elsewhere"}, "body": ""},
+        {"status": 404, "json": {"detail": "Not Found"}},
+        {"status": 403, "body": "<html>forbidden</html>"},
+        {"status": 409, "json": {}},
+        {"status": 200, "json": {"error": {"message": "x", "type": "t", "code": "invalid_json"}}},
         {"status": 502, "body": "<html>Bad Gateway</html>"},
         {"status": 503, "body": "<html>unavailable</html>"},
         {"status": 504, "json": {"message": "Endpoint request timed out"}},
@@ -304,6 +310,74 @@ def test_verify_takes_a_bundle_or_false(
 ) -> None:
     connect(host=tls_emulator.url, extra={"verify": str(certificate) if verify == "bundle" else verify})
     assert SeedanceHook().list_models()
+
+
+@pytest.mark.parametrize("way", ["reset", "close"])
+@pytest.mark.parametrize("over_tls", [True, False])
+def test_proxy_that_hangs_up_while_the_answer_is_awaited_loses_one_paid_call(
+    emulator: Emulator,
+    tls_emulator: Emulator,
+    connect: Callable[..., None],
+    certificate: Path,
+    way: Way,
+    over_tls: bool,
+) -> None:
+    service = tls_emulator if over_tls else emulator
+    service.reset()
+    service.fault(route="create", hang=5.0, count=0)
+    with proxy(way, until=lambda: service.stats()["posts"] > 0) as running:
+        connect(host=service.url, extra={"verify": str(certificate), "proxy": running.url, "submit_timeout": 4})
+        with pytest.raises(SeedanceAmbiguousSubmissionError):
+            SeedanceHook().create_generation(BODY)
+    assert service.stats()["posts"] == 1
+    assert len(running.targets) == 1
+
+
+@pytest.mark.parametrize("way", [407, 502, "hang"])
+def test_proxy_that_refuses_the_tunnel_leaves_no_doubt(
+    tls_emulator: Emulator, connect: Callable[..., None], certificate: Path, way: Way
+) -> None:
+    before = tls_emulator.stats()["posts"]
+    with proxy(way) as running:
+        extra = {"verify": str(certificate), "proxy": running.url, "timeout": 0.2, "submit_timeout": 0.2}
+        connect(host=tls_emulator.url, extra=extra)
+        with pytest.raises(SeedanceServiceError):
+            SeedanceHook().create_generation(BODY)
+    assert running.targets
+    assert tls_emulator.stats()["posts"] == before
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"REQUESTS_CA_BUNDLE": "/nowhere/ca.pem"},
+        {"HTTPS_PROXY": "http://bad proxy:xx"},
+        {"ALL_PROXY": "socks5://127.0.0.1:9"},
+    ],
+)
+def test_call_that_cannot_be_sent_leaves_no_doubt(
+    tls_emulator: Emulator, connect: Callable[..., None], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tls_emulator.stats()["posts"]
+    connect(host=tls_emulator.url)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SeedanceRequestError):
+        SeedanceHook().create_generation(BODY)
+    assert tls_emulator.stats()["posts"] == before
+
+
+def test_host_that_cannot_be_encoded_leaves_no_doubt(connect: Callable[..., None]) -> None:
+    connect(host="https://a..b")
+    with pytest.raises(SeedanceRequestError, match="cannot be asked"):
+        SeedanceHook().create_generation(BODY)
+
+
+def test_working_proxy_is_gone_through(tls_emulator: Emulator, connect: Callable[..., None], certificate: Path) -> None:
+    with proxy("forward") as running:
+        connect(host=tls_emulator.url, extra={"verify": str(certificate), "proxy": running.url})
+        assert SeedanceHook().create_generation(BODY)
+    assert running.targets
 
 
 async def test_asynchronous_client_takes_the_same_bundle(

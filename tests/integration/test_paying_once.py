@@ -133,7 +133,17 @@ def test_resubmit_submits_after_a_death_between_intent_and_id(emulator: Emulator
     assert task.run()["generation_id"] == emulator.generations()[1]["id"]
 
 
-@pytest.mark.parametrize("fault", [{"drop": "after_body"}, {"status": 504, "body": "<html>", "accept": True}])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"drop": "after_body"},
+        {"status": 504, "body": "<html>", "accept": True},
+        {"status": 302, "headers": {"Location": "/elsewhere"}, "body": "", "accept": True},
+        {"status": 404, "json": {"detail": "Not Found"}, "accept": True},
+        {"status": 403, "body": "<html>forbidden</html>", "accept": True},
+        {"status": 500, "json": {"code": "do_request_failed", "message": "x", "data": None}, "accept": True},
+    ],
+)
 def test_lost_answer_stops_at_once_and_is_never_submitted_silently(emulator: Emulator, fault: dict[str, Any]) -> None:
     emulator.fault(route="create", **fault)
     task = video_task()
@@ -258,7 +268,7 @@ def test_request_changed_on_purpose_is_submitted(emulator: Emulator) -> None:
 
 
 def test_refused_submission_is_submitted_by_the_retry(emulator: Emulator) -> None:
-    refusal = {"code": "do_request_failed", "message": "x", "data": None}
+    refusal = {"code": "build_request_failed", "message": "x", "data": None}
     emulator.fault(route="create", status=500, json=refusal)
     task = video_task()
     with pytest.raises(SeedanceServiceError):

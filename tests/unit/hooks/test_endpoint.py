@@ -264,3 +264,13 @@ def test_it_is_warned_about_once_without_the_key(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "http://gateway.internal" in caplog.text
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("conn_type", ["aws", "http", "generic", "", None])
+def test_connection_of_another_type_is_refused_before_its_password_is_read(conn_type: str | None) -> None:
+    conn = connection()
+    conn.conn_type = conn_type
+    with pytest.raises(SeedanceRequestError, match="type") as caught:
+        read(conn)
+    assert caught.value.field == "seedance_conn_id"
+    assert KEY not in str(caught.value)
