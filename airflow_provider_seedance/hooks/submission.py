@@ -25,7 +25,7 @@ from airflow_provider_seedance.api.submission import (
 )
 from airflow_provider_seedance.exceptions import SeedanceAmbiguousSubmissionError, SeedanceNotFoundError
 from airflow_provider_seedance.hooks.media import request_body
-from airflow_provider_seedance.hooks.metrics import count
+from airflow_provider_seedance.telemetry.metrics import count
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

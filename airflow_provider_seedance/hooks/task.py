@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_seedance.hooks.hidden import HidesRenderedFields
+from airflow_provider_seedance.telemetry.lineage_facts import LineageFacts
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_seedance.api.generation import Generation
     from airflow_provider_seedance.api.request import GenerationRequest
-    from airflow_provider_seedance.hooks.lineage import Told
     from airflow_provider_seedance.hooks.seedance import SeedanceHook
 
 #: As :attr:`SeedanceHook.default_conn_name`, which is not loaded to parse a Dag.
@@ -50,13 +50,13 @@ class SeedanceTask(HidesRenderedFields):
 class GenerationTask(SeedanceTask):
     """Mixed into what asks for a generation, waits for it or stores it: tells OpenLineage, where that is installed."""
 
-    _told: Told | None = None
+    _told: LineageFacts | None = None
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """Return the task's datasets and run facet, none where it came to no result: OpenLineage's provider asks."""
-        from airflow_provider_seedance.hooks.lineage import lineage_of
+        from airflow_provider_seedance.telemetry.lineage import operator_lineage
 
-        return lineage_of(self._told)
+        return operator_lineage(self._told)
 
     def _tell(
         self,
@@ -72,12 +72,11 @@ class GenerationTask(SeedanceTask):
         :param given: What the task was handed over as its generation: an id, or a result.
         """
         from airflow_provider_seedance.api.parse import as_mapping
-        from airflow_provider_seedance.hooks.lineage import Told
 
-        self._told = Told(
+        self._told = LineageFacts(
             generation=generation,
             base_url=self.hook.endpoint.base_url,
             request=request,
-            given=as_mapping(given),
-            stored=stored,
+            upstream_result=as_mapping(given),
+            transfer_result=stored,
         )

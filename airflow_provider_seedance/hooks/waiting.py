@@ -23,7 +23,7 @@ from airflow_provider_seedance.exceptions import (
     SeedanceServiceError,
     SeedanceTimeoutError,
 )
-from airflow_provider_seedance.hooks.metrics import count, count_success
+from airflow_provider_seedance.telemetry.metrics import count, count_success
 
 if TYPE_CHECKING:
     from airflow_provider_seedance.hooks.seedance import SeedanceHook
@@ -94,7 +94,7 @@ async def look_async(
 
 def _failed_look(poller: BasePoller, error: SeedanceError) -> PollDecision:
     log.warning("Asking for %s %s failed: %s", poller.noun.lower(), poller.subject_id, error)
-    count("poll_errors", error=type(error).__name__)
+    count("poll_errors", noun=f"{poller.noun.lower()}s", error=type(error).__name__)
     return poller.on_error(error, now=time.time())
 
 

@@ -288,8 +288,8 @@ class SeedanceGenerateVideoOperator(GenerationTask, BaseOperator):
         generation_id: str,
     ) -> dict[str, Any]:
         from airflow_provider_seedance.api.generation import iso
-        from airflow_provider_seedance.hooks.outlets import describe_outlets
         from airflow_provider_seedance.hooks.waiting import require_success
+        from airflow_provider_seedance.telemetry.outlets import describe_outlets
 
         generation = require_success(decision, generation, secrets=request.texts)
         submitter.mark_delivered(generation_id)

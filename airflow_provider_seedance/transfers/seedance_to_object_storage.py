@@ -97,8 +97,8 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Stream the files to their places."""
         from airflow_provider_seedance.api.generation import check_generation_id
-        from airflow_provider_seedance.hooks.outlets import describe_outlets
         from airflow_provider_seedance.hooks.result_file import link_to
+        from airflow_provider_seedance.telemetry.outlets import describe_outlets
 
         given = reveal(self.generation)
         generation_id = check_generation_id(given)

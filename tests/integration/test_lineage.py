@@ -28,11 +28,12 @@ from PIL import Image
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import SeedanceGenerationFailedError
-from airflow_provider_seedance.hooks.lineage import Told, lineage_of
-from airflow_provider_seedance.hooks.lineage_facet import SeedanceRunFacet
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator
 from airflow_provider_seedance.sensors.generation import SeedanceGenerationSensor
+from airflow_provider_seedance.telemetry.lineage import operator_lineage
+from airflow_provider_seedance.telemetry.lineage_facet import SeedanceRunFacet
+from airflow_provider_seedance.telemetry.lineage_facts import LineageFacts
 from tests.harness import Task
 
 PROMPT = "my secret plan"
@@ -306,7 +307,8 @@ def test_stored_files_are_the_outputs_of_a_transfer(emulator: Emulator) -> None:
         "last_frame": {"path": "s3://my_conn@bucket/videos/cat.png", "size": 12, "sha256": "cd" * 32},
     }
     given = {**generation.to_result(expected_tokens=41), "prompt_fingerprint": sha256(PROMPT.encode()).hexdigest()}
-    event = emitted(lineage_of(Told(generation=generation, base_url=emulator.url, given=given, stored=result)))
+    facts = LineageFacts(generation=generation, base_url=emulator.url, upstream_result=given, transfer_result=result)
+    event = emitted(operator_lineage(facts))
     assert names(event["inputs"]) == [(service(emulator), f"generation/{made}")]
     assert names(event["outputs"]) == [("s3://bucket", "videos/cat.mp4"), ("s3://bucket", "videos/cat.png")]
     video, frame = event["outputs"]
@@ -321,7 +323,8 @@ def test_stored_files_are_the_outputs_of_a_transfer(emulator: Emulator) -> None:
 
 def test_transfer_that_knows_little_tells_little(emulator: Emulator) -> None:
     known = Generation(generation_id="asyntask_a")
-    event = emitted(lineage_of(Told(generation=known, base_url=emulator.url, stored={"path": "/data/cat.mp4"})))
+    stored = {"path": "/data/cat.mp4"}
+    event = emitted(operator_lineage(LineageFacts(generation=known, base_url=emulator.url, transfer_result=stored)))
     assert names(event["inputs"]) == [(service(emulator), "generation/asyntask_a")]
     assert names(event["outputs"]) == [("file", "/data/cat.mp4")]
     facet = event["run"]["facets"]["seedance"]

@@ -8,8 +8,10 @@ import pytest
 
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import SeedanceModerationError, SeedanceTimeoutError
-from airflow_provider_seedance.hooks import metrics
+from airflow_provider_seedance.hooks.seedance import SeedanceHook
+from airflow_provider_seedance.operators.assets import SeedanceCreateAssetOperator
 from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator
+from airflow_provider_seedance.telemetry import metrics
 from tests.harness import Task
 
 
@@ -78,3 +80,15 @@ def test_trouble_while_waiting_is_counted_by_its_kind(emulator: Emulator, record
     emulator.fault(route="query", status=502, body="<html>", count=2)
     video_task(deferrable=False).run()
     assert recorded.counters["poll_errors[SeedanceServiceError]"] == 2
+
+
+def test_trouble_while_an_asset_is_waited_for_is_counted_as_the_assets(emulator: Emulator, recorded: Recorder) -> None:
+    group_id = SeedanceHook().create_asset_group("my-project")
+    source = "https://example.com/hero.png"
+    emulator.fault(route="GetAsset", status=502, body="<html>", count=2)
+    Task(
+        lambda: SeedanceCreateAssetOperator(
+            task_id="asset", group_id=group_id, name="hero", source=source, asset_type="Image", poll_interval=0.05
+        )
+    ).run()
+    assert recorded.counters == {"seedance.assets.poll_errors[SeedanceServiceError]": 2}

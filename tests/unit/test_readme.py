@@ -244,10 +244,11 @@ def test_record_is_shown_as_it_is_stored() -> None:
 
 
 def test_metrics_table_is_what_is_counted() -> None:
-    sources = "".join(path.read_text() for path in (CHECKOUT / "airflow_provider_seedance" / "hooks").glob("*.py"))
-    counted = set(re.findall(r'\bcount\("(\w+)"', sources)) | set(re.findall(r'timing\(f"\{_PREFIX\}\.(\w+)"', sources))
+    sources = "".join(path.read_text() for path in (CHECKOUT / "airflow_provider_seedance").rglob("*.py"))
+    counted = {f"seedance.generations.{name}" for name in re.findall(r'\bcount\("(\w+)"', sources)}
+    counted |= set(re.findall(r'timing\("([\w.]+)"', sources)) | {"seedance.assets.poll_errors"}
     listed = {code_in(row[0])[0] for row in rows(section(CHECKOUT / "docs" / "operations.md", "Metrics"))}
-    assert listed == {f"seedance.generations.{name}" for name in counted}
+    assert listed == counted
 
 
 def test_emulators_flags_are_those_of_the_command() -> None:

@@ -1,4 +1,4 @@
-"""The run facet. Imports the OpenLineage client, so only :mod:`.lineage` imports this, and only when it is asked."""
+"""The run facet ``seedance``. Like :mod:`.lineage`, it is imported only when OpenLineage's provider asks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from openlineage.client.generated.base import RunFacet
 @attrs.define(kw_only=True)
 class SeedanceRunFacet(RunFacet):
     """
-    What was asked for and what it cost. A member that is not known is left out of the event.
+    What was requested, and what it cost. Unknown members are left out of the event.
 
-    Its schema is that of every run facet, which allows members of one's own.
+    Its schema is that of every run facet, which allows additional members.
     """
 
     generation_id: str | None = None
@@ -19,6 +19,7 @@ class SeedanceRunFacet(RunFacet):
     model: str | None = None
     resolution: str | None = None
     ratio: str | None = None
+    #: Seconds.
     duration: float | None = None
     seed: int | None = None
     generate_audio: bool | None = None

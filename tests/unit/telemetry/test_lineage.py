@@ -13,7 +13,7 @@ from airflow.sdk import Asset
 from openlineage.client.naming.dataset import ABFSS, GCS, S3, WASBS, LocalFileSystem
 
 from airflow_provider_seedance.api.fingerprint import prompt_fingerprint
-from airflow_provider_seedance.hooks.lineage import dataset_of, generation_dataset
+from airflow_provider_seedance.telemetry.lineage import dataset_of, generation_dataset
 
 BASE_URL = "https://ai.alad.com"
 

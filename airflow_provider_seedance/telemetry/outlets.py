@@ -1,10 +1,12 @@
-"""What Airflow is told of a video when it updates an Airflow Asset."""
+"""What an event of an Airflow Asset says about the video that caused it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -18,15 +20,13 @@ def describe_outlets(
     context: Context, outlets: Iterable[Any], generation: Generation, facts: Mapping[str, Any]
 ) -> None:
     """
-    Add to the events of a task's Airflow Assets which video it is, so that a Dag scheduled on one knows what to take.
+    Add the video's facts to the events of a task's Airflow Assets, for Dags that are scheduled on them.
 
-    Never raises: the task has paid, and before Airflow 3.3 a retry would pay again.
+    Never raises: the video is paid for, and before Airflow 3.3 a retry would pay again.
 
-    :param outlets: The task's outlets; those that are no Airflow Assets are left alone.
-    :param facts: What else is known: ``path``, ``size``, ``sha256``, ``prompt_fingerprint`` and the like.
+    :param outlets: The task's outlets; those that are not Airflow Assets are ignored.
+    :param facts: Further facts: ``path``, ``size``, ``sha256``, ``prompt_fingerprint`` and so on. None is left out.
     """
-    from airflow.sdk import Asset
-
     extra = {
         "generation_id": generation.generation_id,
         "model": generation.model,
@@ -41,4 +41,8 @@ def describe_outlets(
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra.update(known)
     except Exception:
-        log.warning("The events of the outlets say nothing of generation %s.", generation.generation_id, exc_info=True)
+        log.warning(
+            "Generation %s could not be described in the events of the task's outlets.",
+            generation.generation_id,
+            exc_info=True,
+        )
