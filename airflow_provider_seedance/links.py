@@ -1,9 +1,9 @@
 """
-The button on a task's page in Airflow that leads to its video.
+The button on a task's page in Airflow that opens its video.
 
-An operator offers it by ``operator_extra_links = (SeedanceVideoLink(),)``, and says where it leads by setting its
-``video_link`` when it delivers, hidden from whoever shows an operator's attributes. Airflow asks for the link in the
-same process once the task has ended, and stores it.
+An operator declares it with ``operator_extra_links = (SeedanceVideoLink(),)`` and sets its own ``video_link``, redacted
+wherever an operator's attributes are shown, when it returns its result. Airflow asks for the link in the same process
+after the task has ended, and stores it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
-#: Schemes with which a browser runs or shows what the address itself holds, whatever follows them.
+#: Schemes that make a browser run or show what the address itself contains.
 _EXECUTING = {"javascript", "vbscript", "data", "blob", "filesystem", "about", "view-source"}
-#: What an address may hold unquoted in its path, besides letters, digits and ``-._~``.
+#: Characters that need no quoting in an address' path, besides letters, digits and ``-._~``.
 _IN_PATH = "/!$&'()*+,;=:@"
 _AZURE = {"abfs", "abfss", "az", "wasb", "wasbs"}
 #: Host of an Azure storage account, as in ``container@account.dfs.core.windows.net``.
@@ -32,18 +32,21 @@ _AZURE_HOST = re.compile(r"([a-z0-9]+)\.(?:dfs|blob)\.([a-z0-9.-]+)", re.IGNOREC
 
 class SeedanceVideoLink(BaseOperatorLink):
     """
-    The link to a video: at the service as long as its signature lives, or where a transfer has saved it.
+    The link to a video: at the service until the link's signature expires, or in the storage a transfer saved it to.
 
-    Airflow's UI shows no button for an empty link, and from 3.3 on none for one that is not ``http(s)``.
+    Airflow's UI shows no button for an empty link, nor, since 3.3, for one that is not ``http(s)``.
     """
 
     name = "Seedance video"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """
-        Return the operator's ``video_link``, empty where it delivered none or where opening it would run code.
+        Return the operator's ``video_link``.
 
-        Not None, which Airflow 3.0 cannot store.
+        :param operator: The operator that ran.
+        :param ti_key: Not used.
+        :returns: The link. Empty if the operator set none, or if opening it would run code; never None, which
+            Airflow 3.0 cannot store.
         """
         link = str(reveal(getattr(operator, "video_link", None)) or "")
         address = _ADDRESS.fullmatch(link)
@@ -52,13 +55,14 @@ class SeedanceVideoLink(BaseOperatorLink):
 
 def browser_url(path: str) -> str:
     """
-    Return the address at which a browser shows a stored file.
+    Return the address that opens a stored file in a browser.
 
-    S3 and Google Cloud Storage: the object's page in the console. Azure: the blob, where the path names its account.
-    Files: ``file://``. Anything else stays what it is. Connection ids, passwords, queries and signatures are left out.
+    For S3 and Google Cloud Storage, the object's page in the console. For Azure, the blob, if the path names its
+    account. For files, a ``file://`` address. Other paths keep their form. Connection ids, passwords, queries and
+    signatures are removed.
 
-    :param path: A path as ``ObjectStoragePath`` takes it; what stands in it is not quoted yet, but for ``http(s)``.
-    :returns: The address, percent-encoded; empty where opening it would run code.
+    :param path: A path that ``ObjectStoragePath`` opens, not yet quoted, except for ``http(s)``.
+    :returns: The address, percent-encoded. Empty if opening it would run code.
     """
     address = _ADDRESS.fullmatch(path)
     if address is None:
