@@ -6,8 +6,8 @@
 
 NEWEST := 3.3.2
 OLDER := 3.0.6 3.1.8 3.2.2
-# as many tests at a time as there are cores
-BESIDE := -n auto --dist worksteal
+# as many tests at the same time as there are cores
+PARALLEL := -n auto --dist worksteal
 SOURCES := $(wildcard airflow_provider_seedance benchmarks docs example_dags tests tools)
 
 ifndef PYTHON
@@ -26,8 +26,8 @@ demo: .venv/.installed ## one prompt becomes a video; KEEP=1 leaves Airflow up, 
 
 .PHONY: test
 test: .venv/.installed ## every test that needs no running Airflow, with coverage
-	.venv/bin/python -m pytest $(BESIDE) -m "not no_cover" --cov --cov-report=term tests/unit tests/integration tests/emulator
-	.venv/bin/python -m pytest $(BESIDE) -m no_cover tests/integration
+	.venv/bin/python -m pytest $(PARALLEL) -m "not no_cover" --cov --cov-report=term tests/unit tests/integration tests/emulator
+	.venv/bin/python -m pytest $(PARALLEL) -m no_cover tests/integration
 
 .PHONY: e2e
 e2e: .venv/.installed ## the tests on a real Airflow, and of the demo itself
@@ -37,11 +37,11 @@ e2e: .venv/.installed ## the tests on a real Airflow, and of the demo itself
 test-matrix: $(addprefix test-airflow-,$(OLDER)) ## imports and example Dags on the older versions of Airflow
 
 test-airflow-%: .venv-airflow-%/.installed
-	.venv-airflow-$*/bin/python -m pytest $(BESIDE) tests/unit/test_imports.py tests/integration/test_example_dags.py \
+	.venv-airflow-$*/bin/python -m pytest $(PARALLEL) tests/unit/test_imports.py tests/integration/test_example_dags.py \
 		tests/integration/test_example_downstream.py
 
 .PHONY: check
-check: .venv/.installed ## the linters
+check: .venv/.installed ## the linters: style, types of package, tests and tools, layers
 	.venv/bin/ruff check $(SOURCES)
 	.venv/bin/ruff format --check $(SOURCES)
 	.venv/bin/mypy
@@ -53,7 +53,7 @@ format: .venv/.installed ## let ruff write the files as `check` wants them
 	.venv/bin/ruff format $(SOURCES)
 
 .PHONY: constraints
-constraints: python ## resolve constraints/*.txt anew
+constraints: python ## resolve constraints/*.txt again
 	@$(PYTHON) tools/environments.py constraints
 
 .PHONY: clean
