@@ -88,7 +88,7 @@ def measure_commands(commands: list[list[str]]) -> Cost:
                 cpu += used.ru_utime + used.ru_stime
                 del running[pid]
                 if process.returncode:
-                    raise RuntimeError(f"{process.args} ended with {process.returncode}.")
+                    raise RuntimeError(f"{process.args!r} ended with {process.returncode}.")
         time.sleep(TICK)
     return Cost(time.monotonic() - begun, cpu, sum(peaks.values()))
 

@@ -1,7 +1,7 @@
 """
 What parsing a Dag file costs beyond ``airflow.sdk``: importing this provider's operators, and its peers'.
 
-    python benchmarks/import_time.py
+    python -m benchmarks.import_time
 
 Every measurement has a fresh interpreter, in which DAG, task and BaseOperator are imported first, as any Dag file does.
 It needs the dependency group ``bench``. It exits 0 whatever it measures: timing is no test.

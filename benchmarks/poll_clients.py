@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
-from poll_server import EXISTS_PATH, GENERATION_PATH, generation_id
+from benchmarks.poll_server import EXISTS_PATH, GENERATION_PATH, generation_id
 
 #: The connections, which every contestant but the hand-written one resolves through Airflow, from the environment.
 SEEDANCE, DBT_CLOUD, HTTP = "poll_cost_seedance", "poll_cost_dbt_cloud", "poll_cost_http"
@@ -88,7 +88,7 @@ def http_event(interval: float, port: int, ca_file: str) -> Maker:
     from airflow.providers.http.triggers.http import HttpEventTrigger
 
     return lambda index: HttpEventTrigger(
-        response_check_path="poll_check.is_done",
+        response_check_path="benchmarks.poll_check.is_done",
         http_conn_id=HTTP,
         headers={"Authorization": f"Bearer {KEY}"},
         endpoint=GENERATION_PATH.format(generation_id(index)),

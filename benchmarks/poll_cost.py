@@ -1,9 +1,9 @@
 """
 What waiting for generations costs a triggerer: this provider, a client written by hand, dbt Cloud's trigger and http's.
 
-    python benchmarks/poll_cost.py            # 1000 generations, each contestant three times: about 12 minutes
-    python benchmarks/poll_cost.py --scale    # 10000 generations of this provider at 15 s
-    python benchmarks/poll_cost.py --only ours,raw --repeat 1 --json
+    python -m benchmarks.poll_cost            # 1000 generations, each contestant three times: about 12 minutes
+    python -m benchmarks.poll_cost --scale    # 10000 generations of this provider at 15 s
+    python -m benchmarks.poll_cost --only ours,raw --repeat 1 --json
 
 Every measurement has a fresh process for the event loop and another for a lean TLS server on loopback. It needs the
 dependency group ``bench`` and about two free cores. It prints medians and whether the wanted numbers were met, and
@@ -25,9 +25,9 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from poll_clients import CONTESTANTS
-from poll_measure import Figures, Plan, measure
-from poll_server import Board, serve
+from benchmarks.poll_clients import CONTESTANTS
+from benchmarks.poll_measure import Figures, Plan, measure
+from benchmarks.poll_server import Board, serve
 
 SCALE_GENERATIONS = 10_000
 SCALE_INTERVAL = 15.0

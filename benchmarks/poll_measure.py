@@ -13,8 +13,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import psutil
-from poll_clients import CONTESTANTS, Maker, Trigger, set_environment
-from poll_server import Board
+
+from benchmarks.poll_clients import CONTESTANTS, Maker, Trigger, set_environment
+from benchmarks.poll_server import Board
 
 #: Seconds between two looks at the event loop's punctuality. Each costs CPU time, which falls on the polls.
 TICK = 0.02

@@ -1,4 +1,4 @@
-"""What all tests share: an Airflow of their own, made before Airflow is imported."""
+"""What all tests share: an Airflow home of their own, set before Airflow is imported."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def airflow_db() -> None:
 @pytest.fixture
 def quick_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Let a trigger look soon.
+    Let a trigger poll soon.
 
-    The five seconds that it otherwise waits keep a real scheduler from failing a deferral that is over too soon; in a
-    test without a scheduler they only cost time.
+    The five seconds that it waits otherwise keep a real scheduler from failing a deferral that ends too soon. In a test
+    without a scheduler they only cost time.
     """
     monkeypatch.setattr("airflow_provider_seedance.api.polling.BasePoller.first_look", lambda self, now: now + 0.5)

@@ -1,4 +1,4 @@
-"""A worker, a triggerer and a task state store in miniature, around the real operators and the real wire."""
+"""A miniature worker, triggerer and task state store, around the real operators and real HTTP."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class WorkerCrash(BaseException):
 
 class TaskStateStore:
     """
-    Airflow's task state store in memory, with its ways: JSON in, JSON out, and it outlives tries.
+    Airflow's task state store in memory: it takes and returns JSON, and outlives tries.
 
     :attr before_set: Called with a value about to be written: raise :class:`WorkerCrash` there to die before it.
-    :attr after_set: Called once it was written.
+    :attr after_set: Called after it is written.
     """
 
     def __init__(self) -> None:
@@ -51,9 +51,9 @@ class TaskStateStore:
 @dataclass
 class Task:
     """
-    One task instance: its tries share the store, as in Airflow.
+    One task instance. Its tries share the store, as in Airflow.
 
-    :param make: Makes the operator anew for each try, as a worker that parses the Dag does.
+    :param make: Makes a new operator for each try, as a worker that parses the Dag does.
     """
 
     make: Callable[[], BaseOperator]
@@ -69,15 +69,15 @@ class Task:
         self.max_tries = self.retries
 
     def run(self) -> Any:
-        """Run one try: the worker's part, the triggerer's where it defers, and the worker's again."""
+        """Run one try: in the worker, then, if it defers, in the triggerer and in the worker again."""
         self.xcom.clear()
-        operator, context = self._start()
+        operator, context = self.start()
         try:
             result = operator.execute(context)
         except TaskDeferred as deferred:
             self.deferrals.append(deferred)
             event = self.trigger(deferred)
-            operator, context = self._start()
+            operator, context = self.start()
             result = getattr(operator, deferred.method_name)(context, event=event)
         finally:
             self.try_number += 1
@@ -86,11 +86,11 @@ class Task:
         return json.loads(json.dumps(result))
 
     def clear(self) -> None:
-        """What a person's Clear does: as many more tries as the task has retries."""
+        """Clear the task, which gives it as many further tries as it has retries."""
         self.max_tries = self.try_number - 1 + self.retries
 
     def trigger(self, deferred: TaskDeferred) -> Any:
-        """Run a deferral's trigger as a triggerer does: from its stored arguments, to its first event."""
+        """Run a deferral's trigger as a triggerer does, from its stored arguments to its first event."""
         path, kwargs = deferred.trigger.serialize()
         trigger = import_string(path)(**json.loads(json.dumps(kwargs)))
 
@@ -105,7 +105,8 @@ class Task:
         self.events.append(event)
         return event
 
-    def _start(self) -> tuple[BaseOperator, Any]:
+    def start(self) -> tuple[BaseOperator, Any]:
+        """Return a new operator for this try, and its context."""
         operator = self.make()
         operator.retries = self.retries
         ti = SimpleNamespace(

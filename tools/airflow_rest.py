@@ -9,7 +9,8 @@ import requests
 
 
 class AirflowRest:
-    """A client of one Airflow's public REST API (``/api/v2``).
+    """
+    A client of one Airflow's public REST API (``/api/v2``).
 
     :param url: the API server's base URL.
     :param username: of the simple auth manager.
@@ -24,7 +25,8 @@ class AirflowRest:
         self._session.trust_env = False
 
     def log_in(self) -> None:
-        """Fetch a token; every call after this carries it.
+        """
+        Fetch a token; every call after this carries it.
 
         :raises requests.RequestException: while the API server is not up.
         """
@@ -47,7 +49,8 @@ class AirflowRest:
         return self._call("GET", f"dags/{quote(dag_id)}", missing_ok=True).status_code != 404
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
-        """Unpause a Dag and start a run of it.
+        """
+        Unpause a Dag and start a run of it.
 
         :param conf: the run's params.
         :returns: the run's id.
@@ -63,7 +66,7 @@ class AirflowRest:
         return state
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """Return the run's task instances, each with ``id``, ``task_id``, ``map_index``, ``state``, ``try_number``…"""
+        """Return the run's task instances: ``id``, ``task_id``, ``map_index``, ``state``, ``try_number`` and more."""
         answer = self._call("GET", f"{_run(dag_id, run_id)}/taskInstances")
         instances: list[dict[str, Any]] = answer.json()["task_instances"]
         return instances
@@ -89,7 +92,8 @@ class AirflowRest:
         self._call("PATCH", _task(dag_id, run_id, task_id), json={"new_state": state})
 
     def put_connection(self, conn_id: str, **fields: Any) -> None:
-        """Make a connection in the metadata database, or replace one.
+        """
+        Make a connection in the metadata database, or replace one.
 
         :param fields: ``conn_type``, ``host``, ``password``, ``extra`` (as JSON text) and so on.
         """

@@ -1,4 +1,5 @@
-"""One prompt becomes a video, through a real Airflow: what ``make demo`` runs.
+"""
+One prompt becomes a video, through a real Airflow: what ``make demo`` runs.
 
 Environment: ``SEEDANCE_API_KEY`` (with ``SEEDANCE_BASE_URL``, if it is not the default) asks the real service, which
 costs money; without it a local emulator answers. ``KEEP=1`` leaves Airflow up until Ctrl-C. ``SEEDANCE_PROMPT`` is
@@ -110,7 +111,8 @@ def scratch_folder() -> Iterator[Path]:
 
 
 class Demo:
-    """One run of the demo's Dag, told as it happens.
+    """
+    One run of the demo's Dag, told as it happens.
 
     :param airflow: where it runs.
     :param service: that generates the video.
@@ -128,7 +130,8 @@ class Demo:
         self._progress = ""
 
     def run(self) -> Path:
-        """Trigger the Dag and tell what happens until the video is saved.
+        """
+        Trigger the Dag and tell what happens until the video is saved.
 
         :returns: the file.
         :raises DemoFailedError: when a task or the Dag run fails.
@@ -206,7 +209,8 @@ def _tail(text: str, lines: int = 30) -> str:
 
 
 def make_video(folder: Path, *, keep: bool) -> None:
-    """Start everything, run the demo, and stop everything.
+    """
+    Start everything, run the demo, and stop everything.
 
     :param folder: takes Airflow's home and the video.
     :param keep: leave Airflow up until a signal comes.
@@ -254,7 +258,8 @@ def _shown(path: Path) -> Path:
 
 
 def main() -> int:
-    """Run the demo.
+    """
+    Run the demo.
 
     :returns: the exit status: 0, 1 after a failure, 128 + the signal's number after a signal.
     """

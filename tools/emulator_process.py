@@ -16,7 +16,8 @@ EMULATOR_KEY = "sk-emulator"
 
 
 class EmulatorProcess:
-    """A running emulator.
+    """
+    A running emulator.
 
     :param family: the processes that it joins, and with which it ends.
     :param speed: how many times faster than the service; a generation takes 90 s divided by it.

@@ -1,4 +1,5 @@
-"""Virtual environments with exact versions, made by uv. What ``make`` calls; standard library only.
+"""
+Virtual environments with exact versions, made by uv. What ``make`` calls; standard library only.
 
     python tools/environments.py install 3.3.2     the environment for one Airflow, if it is not up to date
     python tools/environments.py constraints       renew constraints/airflow-*.txt from the package index
@@ -35,7 +36,8 @@ PYTHON = "3.11"
 
 
 def install(airflow: str) -> None:
-    """Make the environment for an Airflow version, or renew it when something that it is made from has changed.
+    """
+    Make the environment for an Airflow version, or renew it when something that it is made from has changed.
 
     :param airflow: one of :data:`NEWEST` and :data:`OLDER`.
     """
@@ -62,7 +64,8 @@ def install(airflow: str) -> None:
 
 
 def renew_constraints() -> None:
-    """Resolve every environment anew against the package index and write its exact versions.
+    """
+    Resolve every environment anew against the package index and write its exact versions.
 
     ``constraints/airflow-<version>.in`` names the Airflow version and holds the bounds that it needs.
     """

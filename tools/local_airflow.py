@@ -1,4 +1,5 @@
-"""A real Airflow for an hour: API server, scheduler, Dag processor and triggerers in processes of their own.
+"""
+A real Airflow for an hour: API server, scheduler, Dag processor and triggerers in processes of their own.
 
 It lives in one folder, listens on free loopback ports, and leaves no process behind, however it ends. The demo and
 the end-to-end tests run on it.
@@ -38,7 +39,8 @@ _PORTS = range(12000, 32000)
 
 
 class LocalAirflow:
-    """Airflow in a scratch home, as a context manager.
+    """
+    Airflow in a scratch home, as a context manager.
 
     :param home: ``AIRFLOW_HOME``, made when missing. Configuration, database and all logs stay in it.
     :param dags_folder: the Dag files. Every Dag starts paused; :meth:`AirflowRest.trigger` unpauses its Dag.
@@ -154,7 +156,8 @@ class LocalAirflow:
         return self.family.start_python(name, ["-m", "airflow", *command], {**self.environment, **extra})
 
     def add_triggerer(self) -> str:
-        """Start one more triggerer.
+        """
+        Start one more triggerer.
 
         :returns: its name, for :meth:`ProcessFamily.kill` and :meth:`restart`.
         """
@@ -168,7 +171,8 @@ class LocalAirflow:
         self._start_component(name, ["triggerer"], AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(port))
 
     def restart(self, name: str) -> None:
-        """Start a component again that has been killed.
+        """
+        Start a component again that has been killed.
 
         :param name: ``api-server``, ``scheduler``, ``dag-processor``, ``triggerer``, ``triggerer-2``…
         """
@@ -178,7 +182,8 @@ class LocalAirflow:
             self._start_component(name, [name])
 
     def wait_until_healthy(self, timeout: float = START_TIMEOUT) -> None:
-        """Wait until the REST API can be used and every component beats.
+        """
+        Wait until the REST API can be used and every component beats.
 
         :param timeout: seconds.
         :raises ProcessDiedError: as soon as a component has ended.
@@ -198,7 +203,8 @@ class LocalAirflow:
         self.wait_for(healthy, timeout, lambda: f"not healthy: {', '.join(unhealthy)}")
 
     def wait_for_dag(self, dag_id: str, timeout: float = 60.0) -> None:
-        """Wait until a Dag has been parsed.
+        """
+        Wait until a Dag has been parsed.
 
         :raises TimeoutError: with the import errors, if there are any.
         """
@@ -209,7 +215,8 @@ class LocalAirflow:
         )
 
     def wait_for(self, done: Callable[[], Any], timeout: float, otherwise: Callable[[], str]) -> None:
-        """Ask again and again, while every component lives.
+        """
+        Ask again and again, while every component lives.
 
         :param done: says whether to stop.
         :param timeout: seconds.
@@ -225,7 +232,8 @@ class LocalAirflow:
             time.sleep(0.25)
 
     def run_until_interrupted(self) -> None:
-        """Do nothing while every component lives.
+        """
+        Do nothing while every component lives.
 
         :raises ProcessDiedError: as soon as a component has ended.
         """
@@ -234,7 +242,8 @@ class LocalAirflow:
             time.sleep(0.5)
 
     def processes_of(self, task_instance_id: str) -> list[ProcessInfo]:
-        """Return the processes that hold a task instance now: the executor's worker and the task's own process.
+        """
+        Return the processes that hold a task instance now: the executor's worker and the task's own process.
 
         Both carry the task instance's id in their process title while they work on it (Linux only).
         """

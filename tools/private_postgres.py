@@ -31,7 +31,8 @@ class PostgresMissingError(RuntimeError):
 
 
 class PrivatePostgres:
-    """A cluster with an empty database ``postgres``, as a context manager.
+    """
+    A cluster with an empty database ``postgres``, as a context manager.
 
     Whatever it has confirmed survives its own end, however it is stopped, but not its machine's. Its folder is removed
     at the end.
@@ -77,7 +78,8 @@ class PrivatePostgres:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> None:
-        """Start the server and wait until it takes connections.
+        """
+        Start the server and wait until it takes connections.
 
         :raises RuntimeError: when it does not, with the end of its log.
         """
@@ -109,7 +111,8 @@ class PrivatePostgres:
             time.sleep(0.1)
 
     def stop(self, signum: int = signal.SIGINT) -> None:
-        """End the server, if it runs.
+        """
+        End the server, if it runs.
 
         :param signum: SIGINT breaks connections off and shuts down in order; SIGQUIT does so at once, and the next
             start recovers as after a crash.
@@ -152,7 +155,8 @@ class PrivatePostgres:
 
 
 def find_programs() -> Path:
-    """Return the folder that holds ``initdb`` and ``postgres``.
+    """
+    Return the folder that holds ``initdb`` and ``postgres``.
 
     :raises PostgresMissingError: where there is none.
     """

@@ -1,4 +1,5 @@
-"""Processes that are sure to end with the one that started them.
+"""
+Processes that are sure to end with the one that started them.
 
 Airflow's components start further processes, some of them in sessions of their own (LocalExecutor workers, task
 supervisors, log servers), and rename them. So a family of processes is told by a random mark in its environment,
@@ -34,7 +35,8 @@ class ProcessDiedError(RuntimeError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asks us to stop.
+    """
+    A signal asks us to stop.
 
     :param signum: the signal's number; ``128 + signum`` is the exit status that shells expect.
     """
@@ -46,7 +48,8 @@ class Interrupted(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Raise :class:`Interrupted` on SIGINT, SIGTERM and SIGHUP, so that ``finally`` clauses run.
+    """
+    Raise :class:`Interrupted` on SIGINT, SIGTERM and SIGHUP, so that ``finally`` clauses run.
 
     SIGINT is included because a shell's background jobs start with it ignored.
     """
@@ -102,7 +105,8 @@ class Child:
 
 
 class ProcessFamily:
-    """A set of processes that start, are found and end together.
+    """
+    A set of processes that start, are found and end together.
 
     :param cwd: the working directory of every process.
     :param logs: the folder that takes one log file per process, ``<name>.log``.
@@ -116,7 +120,8 @@ class ProcessFamily:
         logs.mkdir(parents=True, exist_ok=True)
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Child:
-        """Start a process in a session of its own, its output appended to its log.
+        """
+        Start a process in a session of its own, its output appended to its log.
 
         :param name: how the family calls it; the name of an ended process may be used again.
         :param command: program and arguments.
@@ -139,7 +144,8 @@ class ProcessFamily:
         return child
 
     def start_python(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
-        """Start this Python interpreter with some arguments, in a way that keeps renamed descendants findable.
+        """
+        Start this Python interpreter with some arguments, in a way that keeps renamed descendants findable.
 
         A process title fits into the space of the first command line only, and the mark must not be overwritten by
         one: so the command line is lengthened by an ``-X`` option that nothing reads.
@@ -148,7 +154,8 @@ class ProcessFamily:
         return self.start(name, command, {**environment, "SPT_NOENV": "1"})
 
     def check(self) -> None:
-        """Raise if a process of the family has ended.
+        """
+        Raise if a process of the family has ended.
 
         :raises ProcessDiedError: with its exit status and the end of its log.
         """
@@ -160,7 +167,8 @@ class ProcessFamily:
                 )
 
     def wait(self, name: str, timeout: float) -> None:
-        """Wait until a process has done its work, and forget it.
+        """
+        Wait until a process has done its work, and forget it.
 
         :param timeout: seconds.
         :raises ProcessDiedError: when its exit status is not 0.
@@ -172,7 +180,8 @@ class ProcessFamily:
         del self.children[name]
 
     def kill(self, name: str, signum: int = signal.SIGKILL) -> None:
-        """Send a signal to a process, wait for its end, and forget it.
+        """
+        Send a signal to a process, wait for its end, and forget it.
 
         :param signum: SIGKILL hits its whole process group, as when its machine goes down; any other signal, such as
             SIGTERM, the process alone, as service managers send it.

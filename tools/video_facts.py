@@ -29,7 +29,8 @@ class VideoFacts:
 
 
 def video_facts(path: Path) -> VideoFacts:
-    """Decode every frame of a video and say what it is.
+    """
+    Decode every frame of a video and say what it is.
 
     :raises av.error.FFmpegError: when it cannot be played.
     """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,8 @@ DOWNSTREAM = {
 
 def load(path: Path) -> Any:
     """Parse a file as the Dag processor does, and return its Dags by id."""
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:
-        from airflow.models.dagbag import DagBag
-    bag = DagBag(str(path))
+    newer, older = "airflow.dag_processing.dagbag", "airflow.models.dagbag"
+    bag = import_module(newer if find_spec(newer) else older).DagBag(str(path))
     assert bag.import_errors == {}
     return bag.dags
 

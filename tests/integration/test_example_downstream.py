@@ -45,7 +45,7 @@ def content(generation_id: str, name: str = "video.mp4") -> bytes:
 def check_film(file: str | BinaryIO, seconds: float) -> None:
     """Check that a film plays from end to end: every frame, in order, with sound up to its end."""
     played: dict[str, float] = {}
-    with av.open(file) as film:
+    with av.open(file, "r") as film:
         packets: dict[str, list[int]] = {"video": [], "audio": []}
         for packet in film.demux():
             if packet.dts is not None:
@@ -57,7 +57,7 @@ def check_film(file: str | BinaryIO, seconds: float) -> None:
         assert pictures == pytest.approx([number / 24 for number in range(round(24 * seconds))], abs=0.001)
         played["video"] = len(pictures) / 24
         film.seek(0)
-        sound = list(film.decode(audio=0))
+        sound: list[Any] = list(film.decode(audio=0))
         assert all(abs(b.time - a.time - a.samples / a.rate) < 0.002 for a, b in itertools.pairwise(sound))
         played["audio"] = sum(frame.samples / frame.rate for frame in sound)
         assert film.duration is not None
@@ -177,10 +177,11 @@ def test_consumer_takes_the_video_that_its_asset_tells(
     producer = example("asset_producer_consumer", "asset_producer")
     if _VERSION < (3, 1):  # there, dag.test() does not make a Dag's Airflow Assets known
         from airflow.dag_processing.bundles.manager import DagBundlesManager
-        from airflow.serialization.serialized_objects import SerializedDAG
+        from airflow.serialization import serialized_objects
 
+        serialized_dag: Any = serialized_objects.SerializedDAG
         DagBundlesManager().sync_bundles_to_db()
-        known = SerializedDAG.deserialize_dag(SerializedDAG.serialize_dag(producer))
+        known = serialized_dag.deserialize_dag(serialized_dag.serialize_dag(producer))
         known.bulk_write_to_db("dags-folder", None, [known])
     run(producer, {"target": f"file://{tmp_path}"})
     (generation_id,) = generation_ids(seedance_emulator)

@@ -184,7 +184,7 @@ def test_key_rotated_while_deferred_is_read_afresh(
     emulator: Emulator, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = video_task()
-    operator, context = task._start()
+    operator, context = task.start()
     with pytest.raises(BaseException) as caught:
         operator.execute(context)
     emulator.set_api_keys("sk-new")

@@ -48,7 +48,7 @@ ALL = [
     if issubclass(kind, BaseException) and kind.__module__ == exceptions.__name__
 ]
 
-COMMON = {"code": "some_code", "status": 400, "request_id": "20260427"}
+COMMON: dict[str, Any] = {"code": "some_code", "status": 400, "request_id": "20260427"}
 
 EXAMPLES = [
     SeedanceError("m", **COMMON),

@@ -30,7 +30,7 @@ INFO = get_provider_info()
 
 
 def classes_in(module: str) -> list[type]:
-    """The classes that a module offers to users: neither private nor a base of others."""
+    """Return the classes that a module offers to users: neither private nor a base of others."""
     found = vars(importlib.import_module(module)).items()
     ours = [kind for name, kind in found if inspect.isclass(kind) and kind.__module__ == module]
     return [kind for kind in ours if not kind.__name__.startswith(("_", "Base"))]

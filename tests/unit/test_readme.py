@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseHook, BaseOperator
@@ -19,7 +20,7 @@ from airflow_provider_seedance import exceptions
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.api.submission import SubmissionRecord
 from airflow_provider_seedance.emulator import EmulatorControl
-from airflow_provider_seedance.emulator.__main__ import _parser
+from airflow_provider_seedance.emulator.__main__ import main
 from airflow_provider_seedance.emulator.faults import Fault
 from airflow_provider_seedance.get_provider_info import get_provider_info
 from airflow_provider_seedance.hooks.endpoint import Endpoint
@@ -67,14 +68,14 @@ def named(block: Block) -> str:
 
 
 def section(page: Path, heading: str) -> str:
-    """The text under a heading, up to the next heading of any level."""
+    """Return the text under a heading, up to the next heading of any level."""
     found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", page.read_text(), re.MULTILINE | re.DOTALL)
     assert found, f"{page.name} has no section {heading!r}"
     return found[1]
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of every table row in a text, without the header rows."""
+    """Return the cells of every table row in a text, without the header rows."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     rules = [at for at, row in enumerate(cells) if set(row[0]) <= set("-:")]
@@ -188,7 +189,7 @@ def test_parameter_table_is_the_operators_signature() -> None:
 
 
 @pytest.mark.parametrize("kind", [SeedanceCreateAssetGroupOperator, SeedanceCreateAssetOperator])
-def test_asset_tables_are_the_operators_signatures(kind: type) -> None:
+def test_asset_tables_are_the_operators_signatures(kind: Any) -> None:
     parameters = inspect.signature(kind.__init__).parameters
     own = {name: value.default for name, value in parameters.items() if name not in ("self", "kwargs")}
     table = rows(section(CHECKOUT / "docs" / "assets.md", kind.__name__))
@@ -251,10 +252,12 @@ def test_metrics_table_is_what_is_counted() -> None:
     assert listed == counted
 
 
-def test_emulators_flags_are_those_of_the_command() -> None:
+def test_emulators_flags_are_those_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     table = rows(section(CHECKOUT / "docs" / "emulator.md", "As a command"))
     listed = {flag for row in table for flag in code_in(row[0])}
-    known = {flag for action in _parser()._actions for flag in action.option_strings}
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
     assert len(listed) > 5
     assert listed <= known
 

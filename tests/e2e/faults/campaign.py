@@ -1,4 +1,4 @@
-"""One case of the campaign: a service of its own, its runs, and what became of what was paid for."""
+"""One case of the campaign: a service of its own, its runs, and what became of the videos that were paid for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_seedance.emulator import Emulator, EmulatorControl
 from tests.e2e.faults.board import RunState, TaskState
 from tests.e2e.faults.stage import DEFERRING, FaultStage
 
-#: Seconds until a run must be over. Ours heal within a minute or two; a crowded machine may take its time.
+#: Seconds until a run must have ended. Runs recover within a minute or two, but a busy machine takes longer.
 PATIENCE = 300.0
 #: A generation takes 90 s divided by this.
 SPEED = 9.0
@@ -30,9 +30,9 @@ class Verdict:
 
     :param posts: Paid calls that the service received.
     :param billed: Generations that it bills.
-    :param wanted: Videos that were asked for: one for each run, and one for each Clear after a success.
-    :param delivered: Videos that a run's result names and that lie whole in its folder.
-    :param unknown: Generations whose id was lost, and of which a person was told by a stop.
+    :param wanted: Videos that were asked for: one per run, and one for each time a task is cleared after a success.
+    :param delivered: Videos that a run's result names and that are complete in its folder.
+    :param unknown: Generations whose id was lost, and that a failed task reported to a person.
     :param seconds: How long the case took.
     """
 
@@ -46,12 +46,12 @@ class Verdict:
 
     @property
     def duplicates(self) -> int:
-        """Generations paid for beyond those wanted and those that a person was told of."""
+        """Generations paid for beyond those wanted and those reported to a person."""
         return max(self.billed - self.unknown - self.wanted, 0)
 
     @property
     def losses(self) -> int:
-        """Generations paid for and not delivered, but those that a person was told of; videos wanted and not had."""
+        """Generations paid for and not delivered, except those reported to a person; videos wanted and missing."""
         return max(max(self.billed - self.unknown, self.wanted) - self.delivered, 0)
 
 
@@ -59,8 +59,8 @@ class CaseRun:
     """
     One Dag run of a case.
 
-    :param number: Tells the runs of a case apart.
-    :param stand_still_at: Where its worker is to stand still, once.
+    :param number: Its number among the runs of the case.
+    :param stand_still_at: The point at which its worker pauses, once.
     """
 
     def __init__(
@@ -96,18 +96,18 @@ class CaseRun:
         )
 
     def wait_until_it_stands_still(self) -> None:
-        """Wait until its worker is where it was told to stand still."""
+        """Wait until its worker has paused at its point."""
         wait_until(lambda: (self.folder / self._stand_still_at).exists(), f"{self._stand_still_at} of {self.run_id}")
 
     def go_on(self) -> None:
-        """Let the worker go on that stands still."""
+        """Let the paused worker continue."""
         (self.folder / self._stand_still_at).unlink()
 
     def wait_until_over(self, state: str = "success") -> None:
         """
         Wait until the run is over.
 
-        :raises AssertionError: where it is so in another state; with the log of the last try.
+        :raises AssertionError: if it ended in another state; with the log of the last try.
         """
         over = self.wait_for(lambda run: run.state in ("success", "failed"), f"the end as {state}")
         if over.state != state:
@@ -115,9 +115,9 @@ class CaseRun:
 
     def wait_until_failed(self, error: str) -> None:
         """
-        Wait until the task that generates has failed, by this error.
+        Wait until the task that generates has failed with this error.
 
-        :raises AssertionError: where it ended otherwise.
+        :raises AssertionError: if it ended otherwise.
         """
         ends = ("success", "failed", "upstream_failed")
         task = self.wait_for(lambda run: run.tasks["generate"].state in ends, "the failure").tasks["generate"]
@@ -144,11 +144,11 @@ class CaseRun:
         return try_id
 
     def clear(self) -> None:
-        """What a person's Clear of the task does."""
+        """Clear the task, as a person does."""
         self.stage.rest.clear(self.dag_id, self.run_id, "generate")
 
     def mark(self, state: str) -> None:
-        """What a person's mark of the task does."""
+        """Mark the task, as a person does."""
         self.stage.rest.mark(self.dag_id, self.run_id, "generate", state)
 
     def result(self) -> dict[str, Any] | None:
@@ -157,7 +157,7 @@ class CaseRun:
         return result
 
     def delivered_id(self) -> str | None:
-        """Return the id of the video that it delivered: named by both results, and whole in its folder."""
+        """Return the id of the video it delivered: named by both results, and complete in its folder."""
         result, saved = self.result(), self.stage.rest.xcom(self.dag_id, self.run_id, "save")
         if not result or not saved or result["generation_id"] != saved["generation_id"]:
             return None
@@ -169,12 +169,12 @@ class CaseRun:
 @dataclass
 class Case:
     """
-    A fault, and the runs that it strikes, with a service of their own.
+    A fault and the runs it hits, with a service of their own.
 
     :param name: What goes wrong.
-    :param strike: Starts runs, breaks things, and waits until all is over.
-    :param unknown: Generations whose id is lost by design, which a person is told of.
-    :param cleared: How many videos are asked for anew by a Clear.
+    :param strike: Starts runs, breaks things, and waits until everything has ended.
+    :param unknown: Generations whose id is lost by design, and which are reported to a person.
+    :param cleared: How many further videos are asked for by clearing a task that succeeded.
     """
 
     name: str
@@ -187,7 +187,7 @@ class Case:
 
     @property
     def slug(self) -> str:
-        """Its name, fit for a folder."""
+        """Its name, as a folder's."""
         return "".join(letter if letter.isalnum() else "-" for letter in self.name)
 
     @property
@@ -197,9 +197,9 @@ class Case:
 
     def play(self, stage: FaultStage) -> Verdict:
         """
-        Play it to its end, and judge.
+        Run the case to its end, and judge it.
 
-        :returns: The verdict, which is kept as ``verdict`` even where the case fails.
+        :returns: The verdict, which is kept as ``verdict`` even if the case fails.
         """
         began = time.monotonic()
         self.stage = stage
@@ -213,17 +213,17 @@ class Case:
         return self.verdict
 
     def connect(self, url: str, api_key: str = "sk-emulator") -> None:
-        """Let its connection lead to this address, with this key."""
+        """Point its connection to this address, with this key."""
         extra = json.dumps({"timeout": 5})
         self.stage.rest.put_connection(self.conn_id, conn_type="seedance", host=url, password=api_key, extra=extra)
 
     def run(self, **options: Any) -> CaseRun:
-        """Start a run. Parameters as those of :class:`CaseRun`."""
+        """Start a run. Takes the options of :class:`CaseRun`."""
         self.runs.append(CaseRun(self.stage, self, len(self.runs) + 1, **options))
         return self.runs[-1]
 
     def wait_until_delivered(self, runs: Sequence[CaseRun] | None = None) -> None:
-        """Wait until runs, all by default, have succeeded, and note what they delivered."""
+        """Wait until runs, by default all, have succeeded, and record what they delivered."""
         for run in self.runs if runs is None else runs:
             run.wait_until_over()
             if delivered := run.delivered_id():
@@ -245,9 +245,9 @@ class Case:
 
 def wait_until(true: Callable[[], Any], what: str, timeout: float = PATIENCE) -> None:
     """
-    Ask again and again.
+    Wait until something is true.
 
-    :raises TimeoutError: when it has not become true in time.
+    :raises TimeoutError: if that takes too long.
     """
     deadline = time.monotonic() + timeout
     while not true():
@@ -258,7 +258,7 @@ def wait_until(true: Callable[[], Any], what: str, timeout: float = PATIENCE) ->
 
 def table(verdicts: Sequence[Verdict]) -> Iterator[str]:
     """Yield the lines of a table of verdicts."""
-    titles = ("posts", "billed", "delivered", "told", "duplicates", "losses", "seconds")
+    titles = ("posts", "billed", "delivered", "reported", "duplicates", "losses", "seconds")
     width = max((len(verdict.case) for verdict in verdicts), default=4)
     yield f"{'case':{width}}" + "".join(f"{title:>12}" for title in titles)
     for one in verdicts:

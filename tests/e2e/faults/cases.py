@@ -1,4 +1,4 @@
-"""The faults, each at the points where it can strike. A case that does not end with its videos delivered fails."""
+"""The faults, each at every point where it can happen. A case fails unless its videos are delivered in the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.e2e.faults.service import ServiceProcess
 from tests.e2e.faults.stage import DEFERRING, WAITING
 
 AMBIGUOUS = "SeedanceAmbiguousSubmissionError"
-#: Seconds that a service is out of order.
+#: Seconds that a service is broken.
 A_MINUTE = 60.0
 #: Seconds that a component is down.
 A_WHILE = 5.0
@@ -32,7 +32,7 @@ GARBAGE: dict[str, Any] = {"status": 200, "body": "<html>welcome to the captive 
 
 
 def worker_killed(case: Case, *, at: str, dag_id: str) -> None:
-    """The worker is killed at a point; Airflow retries, and the retry delivers without paying."""
+    """Kill the worker at a point: Airflow retries, and the retry delivers without paying."""
     run = case.run(stand_still_at=at, dag_id=dag_id)
     run.wait_until_it_stands_still()
     run.kill_worker()
@@ -41,7 +41,7 @@ def worker_killed(case: Case, *, at: str, dag_id: str) -> None:
 
 
 def worker_stalled_and_replaced(case: Case) -> None:
-    """The worker stalls before it pays, Airflow gives it up and tries again, and then it goes on: too late to pay."""
+    """Stall the worker before it pays until Airflow has started another try, then resume it: too late to pay."""
     run = case.run(stand_still_at="before intent")
     run.wait_until_it_stands_still()
     stalled = run.kill_worker(signal.SIGSTOP)
@@ -56,7 +56,7 @@ def worker_stalled_and_replaced(case: Case) -> None:
 
 
 def worker_killed_with_the_answer_unknown(case: Case, *, at: str, dag_id: str = DEFERRING) -> None:
-    """The worker is killed between intent and id; the retry stops, and a person's Clear makes the video."""
+    """Kill the worker between intent and id: the retry stops, and clearing the task makes the video."""
     run = case.run(stand_still_at=at, dag_id=dag_id)
     run.wait_until_it_stands_still()
     run.kill_worker()
@@ -64,7 +64,7 @@ def worker_killed_with_the_answer_unknown(case: Case, *, at: str, dag_id: str = 
 
 
 def worker_killed_during_the_call(case: Case, *, accept: bool, dag_id: str) -> None:
-    """The worker is killed while the service has its paid call and has not answered."""
+    """Kill the worker while the service has its paid call and has not answered."""
     case.service.fault(route="create", hang=600, accept=accept)
     run = case.run(dag_id=dag_id)
     wait_until(lambda: case.service.stats()["posts"] == 1, "the paid call")
@@ -74,13 +74,13 @@ def worker_killed_during_the_call(case: Case, *, accept: bool, dag_id: str) -> N
 
 
 def answer_lost(case: Case, **fault: Any) -> None:
-    """The paid call's answer never comes, or cannot be read."""
+    """Lose the response to the paid call: it never comes, or cannot be read."""
     case.service.fault(route="create", **fault)
     stops_until_cleared(case, case.run(), posts=1)
 
 
 def stops_until_cleared(case: Case, run: CaseRun, *, posts: int) -> None:
-    """See a run stop with the error that tells a person, see nothing submitted, and clear it."""
+    """Check that a run stops with the error that a person has to see and submits nothing, and clear it."""
     run.wait_until_failed(AMBIGUOUS)
     assert case.service.stats()["posts"] == posts
     run.clear()
@@ -109,7 +109,7 @@ def marked_while_deferred(case: Case, state: str) -> None:
     run = case.run()
     run.wait_until_deferred()
     run.mark(state)
-    # there is nothing to save: with success marked, the task downstream fails
+    # there is nothing to save: if success is marked, the downstream task fails
     run.wait_until_over("failed")
     assert case.service.stats()["posts"] == 1
     run.clear()
@@ -117,7 +117,7 @@ def marked_while_deferred(case: Case, state: str) -> None:
 
 
 def cleared_after_success(case: Case) -> None:
-    """The one way to a second video: it is wanted."""
+    """Clear a task that has succeeded: the only way to get, and pay for, a second video."""
     run = case.run()
     case.wait_until_delivered()
     run.clear()
@@ -126,7 +126,7 @@ def cleared_after_success(case: Case) -> None:
 
 
 def key_rotated(case: Case) -> None:
-    """The connection gets the new key, and then the old one ends."""
+    """Put the new key into the connection, then revoke the old one."""
     run = case.run()
     run.wait_until_deferred()
     case.connect(case.service.url, "sk-new")
@@ -136,7 +136,7 @@ def key_rotated(case: Case) -> None:
 
 
 def key_revoked(case: Case) -> None:
-    """The old key ends before anyone thinks of the connection: the task fails, and a Clear goes on."""
+    """Revoke the key before the connection has the new one: the task fails, and clearing it re-attaches."""
     run = case.run()
     run.wait_until_deferred()
     case.service.set_api_keys("sk-new")
@@ -162,7 +162,7 @@ def out_of_order_while_polled(case: Case, **answer: Any) -> None:
 
 
 def out_of_order_when_it_completes(case: Case, **answer: Any) -> None:
-    """The trigger saw the success; when the worker asks for the video, the service is out of order."""
+    """Break the service after the trigger has seen the success, and before the worker asks for the video."""
     run = case.run(stand_still_at="execute_complete")
     run.wait_until_it_stands_still()
     case.service.fault(route="query", count=6, **answer)
@@ -171,7 +171,7 @@ def out_of_order_when_it_completes(case: Case, **answer: Any) -> None:
 
 
 def out_of_order_when_submitted(case: Case, **answer: Any) -> None:
-    """Refused calls cost nothing: they are repeated, here or by Airflow's retries, until one is taken."""
+    """Refuse calls: they cost nothing and are repeated, in place or by Airflow's retries, until one is accepted."""
     case.service.fault(route="create", count=4, **answer)
     case.run()
     case.wait_until_delivered()
@@ -190,7 +190,7 @@ def network_gone_while_polled(case: Case, *, silently: bool) -> None:
 
 
 def network_gone_when_submitted(case: Case) -> None:
-    """A connection that cannot be made carries no paid call: it is tried again."""
+    """Refuse connections: without one there is no paid call, so it is tried again."""
     wire = connected_by_wire(case)
     wire.cut(silently=False)
     run = case.run()
@@ -208,7 +208,7 @@ def connected_by_wire(case: Case) -> Wire:
 
 
 def service_restarted(case: Case) -> None:
-    """The service is killed with generations under way and a call unanswered, and comes back with what it had."""
+    """Kill the service with generations running and a call unanswered, and restart it with its state."""
     service = ServiceProcess(
         case.stage.airflow.family, f"service-{case.slug}", case.stage.folder / f"{case.slug}.state", SPEED
     )
@@ -229,7 +229,7 @@ def service_restarted(case: Case) -> None:
     service.start()
     calling.clear()
     case.wait_until_delivered()
-    # each run's, and a second one of the run whose answer was lost
+    # one per run, and a second one for the run whose response was lost
     assert service.stats()["posts"] == len(case.runs) + 1
 
 
@@ -257,10 +257,10 @@ def scheduler_restarted(case: Case, signum: int) -> None:
 
 def api_server_restarted(case: Case) -> None:
     """
-    The paid call is answered while the worker has no way to tell Airflow: it tells it once the server is back.
+    Answer the paid call while the worker cannot reach Airflow: it records the id once the server is back.
 
-    Where that takes longer than Airflow waits for a worker's heartbeat, as it can on a busy machine, Airflow ends the
-    worker before: then the retry must not pay, and tells a person.
+    If that takes longer than Airflow waits for a worker's heartbeat, as it can on a busy machine, Airflow ends the
+    worker first. Then the retry must not pay, and reports the lost response to a person.
     """
     in_flight(case)
     calling = call_in_flight(case)
@@ -275,7 +275,7 @@ def api_server_restarted(case: Case) -> None:
 
 
 def database_restarted(case: Case, signum: int) -> None:
-    """The paid call is answered while nothing can be recorded."""
+    """Answer the paid call while nothing can be recorded."""
     in_flight(case)
     call_in_flight(case)
     with case.stage.components_kept_up():
@@ -286,7 +286,7 @@ def database_restarted(case: Case, signum: int) -> None:
 
 
 def in_flight(case: Case) -> list[CaseRun]:
-    """Start runs and return when two are deferred and one waits in its worker."""
+    """Start runs, and return when two are deferred and one waits in its worker."""
     deferred = [case.run(), case.run()]
     waiting = case.run(dag_id=WAITING)
     for run in deferred:
@@ -297,7 +297,7 @@ def in_flight(case: Case) -> list[CaseRun]:
 
 
 def call_in_flight(case: Case) -> CaseRun:
-    """Start a run and return when the service has its paid call, which it answers in the middle of what comes now."""
+    """Start a run, and return when the service has its paid call, which it answers during what comes next."""
     posts = case.service.stats()["posts"]
     case.service.fault(route="create", hang=A_WHILE / 2)
     run = case.run()
@@ -375,5 +375,5 @@ def _soon(answer: dict[str, Any]) -> dict[str, Any]:
     return {**answer, "headers": {"Retry-After": "1"}}
 
 
-#: Those that strike their own run or service only, and those that strike all of Airflow: one after another.
+#: Cases that break only their own run or service, and cases that break all of Airflow, which run one at a time.
 APART, TOGETHER = _cases()
