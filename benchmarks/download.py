@@ -1,14 +1,14 @@
 """
-What bringing a video home costs: this provider to disk and to S3, beside curl and other operators.
+Measure what downloading a video costs: this provider to disk and to S3, compared with curl and other operators.
 
     python -m benchmarks.download             # 64 MiB and 1 GiB, each contestant three times: 8 minutes
     python -m benchmarks.download --quick     # 64 and 256 MiB, once: 90 seconds
     python -m benchmarks.download --link 125  # the same over a network of 1 Gbit/s
     python -m benchmarks.download --only curl,ours --size 4096 --json
 
-Every measurement has a fresh process, and a fresh S3; the server of videos sends from memory. It needs Linux, ``curl``,
-``openssl`` and the dependency groups ``bench`` and ``test``. It prints medians and whether the wanted numbers were met,
-and exits 0 either way: timing is no test.
+Every measurement has a fresh process and a fresh S3; the video server sends from memory. It needs Linux, ``curl``,
+``openssl`` and the dependency groups ``bench`` and ``test``. It prints medians and whether the targets were met, and
+exits 0 either way: timing is not a test.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from benchmarks.download_contestants import CONTESTANTS, Contestant, Place
 from benchmarks.download_measure import MIB, hash_rate, measure, measure_commands
 from benchmarks.download_server import serve_s3, serve_videos
 
-#: MiB of the smaller video: memory that grows with the size shows beside the larger one.
+#: MiB of the smaller video: compared with the larger one, it shows memory that grows with the size.
 SMALL = 64
-#: Part of curl's throughput, and MiB of memory above the bare task, that are wanted.
+#: Targets: fraction of curl's throughput, and MiB of memory above the bare task.
 WANTED_RATIO = 0.8
 WANTED_MEMORY = 64
 
@@ -53,7 +53,7 @@ class Figures:
     :param cpu: CPU seconds of the contestant.
     :param memory: Peak bytes above the bare task.
     :param servers: CPU cores that the servers were using.
-    :param others: CPU cores that everything else on the machine was using: measure again where it is not near 0.
+    :param others: CPU cores that everything else on the machine was using: measure again if it is not near 0.
     """
 
     rate: float
@@ -65,7 +65,7 @@ class Figures:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """Whether a wanted number was met; ``met`` is None where the run cannot tell."""
+    """Whether a target was met; ``met`` is None if the run did not measure it."""
 
     wanted: str
     measured: str
@@ -79,7 +79,7 @@ class Results:
 
     :param sizes: MiB of the videos, the larger one last.
     :param runs: By contestant, then by MiB: every repetition.
-    :param hash_rates: What Python hashes beside it all, in bytes per second.
+    :param hash_rates: Python's hashing rate in each round, in bytes per second.
     """
 
     sizes: list[int]
@@ -87,12 +87,12 @@ class Results:
     hash_rates: list[float] = dataclasses.field(default_factory=list)
 
     def median(self, name: str, attribute: str, size: int | None = None) -> float | None:
-        """Return the median of a figure, of the larger video where no size is given; None where there is none."""
+        """Return the median of a figure, by default for the larger video; None if it was not measured."""
         values = [getattr(run, attribute) for run in self._of(name, size)]
         return statistics.median(values) if values else None
 
     def ratio(self, name: str, other: str) -> float | None:
-        """Return the median, over the rounds, of a rate as part of another's in the same round."""
+        """Return the median, over the rounds, of the ratio of two contestants' rates in the same round."""
         rounds = zip(self._of(name), self._of(other), strict=False)
         ratios = [mine.rate / theirs.rate for mine, theirs in rounds]
         return statistics.median(ratios) if ratios else None
@@ -122,10 +122,10 @@ def serving(serve: Callable[..., None], *arguments: Any) -> Iterator[tuple[str, 
 
 def run_once(name: str, size: int, videos: tuple[str, psutil.Process], scratch: str) -> Figures:
     """
-    Measure one transfer; nothing is left of it.
+    Measure one transfer, and remove what it wrote.
 
     :param size: Bytes of the video.
-    :param videos: Address and process of the server of videos.
+    :param videos: Address and process of the video server.
     """
     contestant = CONTESTANTS[name]
     place = Place(videos[0], f"{scratch}/target.mp4")
@@ -158,7 +158,7 @@ def _run_once(
     if not contestant.to_s3:
         target = Path(place.target)
         assert target.stat().st_size == size
-        target.unlink()  # or the next would wait for this one's bytes to be written out
+        target.unlink()  # else the next one waits until these bytes are written out
     by_servers, by_all = (now - then for now, then in zip(overall, before, strict=True))
     return Figures(
         rate=size / cost.seconds,
@@ -179,11 +179,11 @@ def _busy(servers: list[psutil.Process]) -> tuple[float, float]:
 
 def run_all(contestants: list[str], sizes: list[int], rounds: int, link: float | None, folder: str | None) -> Results:
     """
-    Measure in turn, so that a slow minute of the machine falls on all.
+    Measure in turn, so that a slow minute of the machine affects all.
 
     :param sizes: MiB of the videos.
-    :param link: MB/s that the server of videos sends; None for as fast as it can.
-    :param folder: Where files are made and removed.
+    :param link: MB/s that the video server sends; None for as fast as it can.
+    :param folder: For the files, which are removed again.
     """
     results = Results(sizes, {name: {size: [] for size in sizes} for name in contestants})
     with (
@@ -207,7 +207,7 @@ def _say(text: str) -> None:
 
 
 def judge(results: Results) -> Iterator[Verdict]:
-    """Hold the medians of the larger video against what is wanted."""
+    """Compare the medians of the larger video with the targets."""
 
     def against(wanted: str, name: str, other: str) -> Verdict:
         value = results.ratio(name, other)
@@ -225,7 +225,7 @@ def judge(results: Results) -> Iterator[Verdict]:
 
 
 def remark(results: Results) -> str:
-    """Say what the hashing allows at the most."""
+    """Return what hashing alone would allow."""
     bound, ours, curl = (
         statistics.median(results.hash_rates),
         results.median("ours", "rate"),
@@ -267,7 +267,7 @@ def _in_words(mib: int) -> str:
 
 
 def machine() -> Mapping[str, object]:
-    """Say where this runs."""
+    """Return the facts about this machine."""
     flags = Path("/proc/cpuinfo").read_text().split()
     return {
         "cores": os.cpu_count(),
@@ -286,11 +286,11 @@ def machine() -> Mapping[str, object]:
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0].strip())
-    parser.add_argument("--size", type=int, help=f"MiB of the video, beside one of {SMALL} (1024; 256 with --quick)")
+    parser.add_argument("--size", type=int, help=f"MiB of the video, next to one of {SMALL} (1024; 256 with --quick)")
     parser.add_argument("--rounds", type=int, help="times; medians are printed (3; 1 with --quick)")
     parser.add_argument("--only", default=",".join(CONTESTANTS), help="contestants, of %(default)s")
-    parser.add_argument("--quick", action="store_true", help="a first look: smaller, and once")
-    parser.add_argument("--link", type=float, help="MB/s that the server of videos sends (as fast as it can)")
+    parser.add_argument("--quick", action="store_true", help="a smaller video, and once")
+    parser.add_argument("--link", type=float, help="MB/s that the video server sends (as fast as it can)")
     parser.add_argument("--folder", help="on the disk to write to (that of temporary files)")
     parser.add_argument("--json", action="store_true", help="print JSON, with every repetition")
     args = parser.parse_args()

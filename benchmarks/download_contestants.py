@@ -1,4 +1,4 @@
-"""The contestants of download.py: each brings a video of the local server to a disk or to S3, in its own way."""
+"""The contestants of download.py: each downloads a video from the local server to disk or S3, in its own way."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from benchmarks.download_server import BUCKET, generation_id, link_path
 @dataclass(frozen=True)
 class Place:
     """
-    Where from and where to.
+    Source and target of a transfer.
 
-    :param videos: Address of the server of videos.
-    :param target: Path of the file to make, where it goes to a disk.
-    :param s3: Address of the S3, where it goes there.
+    :param videos: Address of the video server.
+    :param target: Path of the file, for a transfer to disk.
+    :param s3: Address of the S3, for a transfer to S3.
     """
 
     videos: str
@@ -29,13 +29,13 @@ class Place:
     s3: str | None = None
 
 
-#: Brings a video of so many bytes there.
+#: Transfers a video of a given size in bytes.
 Transfer = Callable[[int], object]
 
 
 def set_environment(place: Place, home: str) -> None:
     """
-    Prepare this process: before Airflow is imported.
+    Prepare this process. Call it before Airflow is imported.
 
     :param home: A scratch directory for Airflow.
     """
@@ -136,7 +136,7 @@ def http_to_s3(place: Place) -> Transfer:
 @dataclass(frozen=True)
 class Contestant:
     """
-    One of those that are compared: a pipeline of commands, or what makes a transfer in a Python process.
+    One of those compared: a pipeline of commands, or a transfer in a Python process.
 
     :param title: Its name in the table.
     :param to_s3: Whether it goes to S3 instead of a disk.

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from benchmarks.download_contestants import CONTESTANTS, Place, set_environment
 
-#: Bytes of the video that each process brings first, which loads what is loaded once.
+#: Bytes of the video that each process transfers first, to load what is loaded once per process.
 WARM_UP = 64 * 1024
-#: Seconds between two looks at a command's memory.
+#: Seconds between two readings of a command's memory.
 TICK = 0.01
 MIB = 1024 * 1024
 
@@ -26,9 +26,9 @@ class Cost:
     """
     What a transfer took.
 
-    :param seconds: From its start to its end, with what Airflow's operators do before and after.
+    :param seconds: From start to end, including what Airflow's operators do before and after.
     :param cpu: CPU seconds of its process, all threads; or of all commands.
-    :param memory: Peak bytes above those of the same process before; a command's own peak, as there is no before.
+    :param memory: Peak bytes above those of the same process before the transfer; for a command, its whole peak.
     """
 
     seconds: float
@@ -43,7 +43,7 @@ def measure(name: str, place: Place, size: int, home: str, result: Connection) -
     :param name: A name in ``CONTESTANTS``.
     :param size: Bytes of the video.
     :param home: A scratch directory.
-    :param result: Where it is said that the transfer is about to start, and then the :class:`Cost` is sent.
+    :param result: Receives None when the transfer is about to start, and then the :class:`Cost`.
     """
     set_environment(place, home)
     make = CONTESTANTS[name].make
@@ -52,7 +52,7 @@ def measure(name: str, place: Place, size: int, home: str, result: Connection) -
     transfer(WARM_UP)
     Path(place.target).unlink(missing_ok=True)
     gc.collect()
-    with suppress(OSError):  # where it is not allowed, the peak is that since the process began, which is no less
+    with suppress(OSError):  # if not allowed, the peak is that since the process began, which is no less
         Path("/proc/self/clear_refs").write_text("5")
     result.send(None)
     before, cpu, begun = _memory("self", "VmRSS"), time.process_time(), time.monotonic()
@@ -65,7 +65,7 @@ def measure_commands(commands: list[list[str]]) -> Cost:
     """
     Measure a pipeline of commands.
 
-    :raises RuntimeError: where one fails.
+    :raises RuntimeError: if one fails.
     """
     begun, cpu = time.monotonic(), 0.0
     running: dict[int, subprocess.Popen[bytes]] = {}
@@ -80,7 +80,7 @@ def measure_commands(commands: list[list[str]]) -> Cost:
     peaks = dict.fromkeys(running, 0)
     while running:
         for pid, process in list(running.items()):
-            # not the peak that wait4 tells: that of a child starts at its parent's
+            # not the peak that wait4 returns: a child's starts at its parent's
             peaks[pid] = max(peaks[pid], _memory(str(pid), "VmHWM"))
             ended, status, used = os.wait4(pid, os.WNOHANG)
             if ended:
@@ -94,7 +94,7 @@ def measure_commands(commands: list[list[str]]) -> Cost:
 
 
 def hash_rate(size: int = 128 * MIB) -> float:
-    """Return the bytes per second that Python hashes here with SHA-256, and nothing else to do."""
+    """Return the bytes per second that Python hashes here with SHA-256, doing nothing else."""
     piece, hashed = bytes(MIB), hashlib.sha256()
     begun = time.monotonic()
     for _ in range(size // MIB):
@@ -103,7 +103,7 @@ def hash_rate(size: int = 128 * MIB) -> float:
 
 
 def _memory(process: str, field: str) -> int:
-    """Return a field of a process' status in bytes; 0 where it has ended."""
+    """Return a field of a process' status in bytes; 0 if it has ended."""
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path("/proc", process, "status").read_text().splitlines():
             if line.startswith(f"{field}:"):

@@ -1,7 +1,7 @@
 """
 The servers of download.py: the service with its storage, and an S3. Each has a process of its own.
 
-The storage sends by ``sendfile`` out of the page cache, so that it takes as little as can be of what is measured.
+The storage sends by ``sendfile`` from the page cache, so that it takes as little as possible of what is measured.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 
 #: The bucket that the S3 has.
 BUCKET = "videos"
-#: What a signed link's query looks like; the storage does not look at it.
+#: A signed link's query; the storage ignores it.
 SIGNATURE = f"X-Tos-Date=20260427T111505Z&X-Tos-Expires=43200&X-Tos-Signature={'0' * 64}"
 
-#: Seconds that a slow link makes up for where it was late; what a stalled reader has missed, it does not.
+#: Seconds by which a slow link may catch up after being late. It does not catch up on what a stalled reader missed.
 _CATCH_UP = 0.01
 _FTYP = (24).to_bytes(4, "big") + b"ftypisom\0\0\2\0isommp41"
 #: Version 0, a thousand units per second, a clip of five; the rest is as a player would have it, near enough.
@@ -28,12 +28,12 @@ _MVHD = bytes(12) + (1000).to_bytes(4, "big") + (5000).to_bytes(4, "big") + byte
 
 
 def generation_id(size: int) -> str:
-    """Return the id of the generation whose video has so many bytes; the service's ids are as long."""
+    """Return the id of the generation whose video has this many bytes; it is as long as the service's ids."""
     return f"asyntask_{size:032d}"
 
 
 def link_path(size: int) -> str:
-    """Return path and query of the link to a video of so many bytes."""
+    """Return path and query of the link to a video of this many bytes."""
     return f"/files/{generation_id(size)}.mp4?{SIGNATURE}"
 
 
@@ -41,9 +41,9 @@ def serve_videos(folder: str, link: float | None, url: Connection) -> None:
     """
     Serve generations and their videos on loopback until the process is ended.
 
-    :param folder: Where the videos are made, sparse.
-    :param link: MB/s that a download gets; None for as many as can be.
-    :param url: Where the address is sent once it is served.
+    :param folder: For the videos, which are sparse files.
+    :param link: MB/s that a download gets; None for no limit.
+    :param url: Receives the address once it is served.
     """
     asyncio.run(_serve_videos(Path(folder), link, url))
 
@@ -80,13 +80,13 @@ async def _serve_videos(folder: Path, link: float | None, url: Connection) -> No
 
 
 async def _send_slowly(request: Any, path: Path, size: int, link: float) -> Any:
-    """Send a file of so many bytes at so many MB/s, from its beginning."""
+    """Send a whole file of this size at a rate in MB/s."""
     from aiohttp import web
 
     response = web.StreamResponse(headers={"Content-Length": str(size)})
     await response.prepare(request)
     clock = asyncio.get_running_loop()
-    with path.open("rb") as file, suppress(ConnectionError):  # who wanted only its head hangs up
+    with path.open("rb") as file, suppress(ConnectionError):  # a client that wants only the head hangs up
         due = clock.time()
         while piece := file.read(128 * 1024):
             await response.write(piece)
@@ -96,7 +96,7 @@ async def _send_slowly(request: Any, path: Path, size: int, link: float) -> Any:
 
 
 def _make_video(path: Path, size: int) -> None:
-    """Make a whole mp4 of so many bytes: ``mdat`` has the 64-bit size that a clip of more than 4 GiB needs."""
+    """Make a complete mp4 of this many bytes: ``mdat`` has the 64-bit size that a clip of more than 4 GiB needs."""
     moov = _box(b"moov", _box(b"mvhd", _MVHD))
     left = size - len(_FTYP) - len(moov)
     with path.open("wb") as file:
@@ -115,7 +115,7 @@ def serve_s3(url: Connection) -> None:
     """
     Be an S3 with one bucket, which keeps all in memory, until the process is ended.
 
-    :param url: Where the address is sent once it is served.
+    :param url: Receives the address once it is served.
     """
     # or moto would write what is larger than 16 MB to a disk, and measure that
     os.environ["MOTO_S3_DEFAULT_KEY_BUFFER_SIZE"] = str(2**40)

@@ -1,10 +1,10 @@
 """
-What parsing a Dag file costs beyond ``airflow.sdk``: importing this provider's operators, and its peers'.
+Measure what parsing a Dag file costs beyond ``airflow.sdk``: importing this provider's operators, and its peers'.
 
     python -m benchmarks.import_time
 
 Every measurement has a fresh interpreter, in which DAG, task and BaseOperator are imported first, as any Dag file does.
-It needs the dependency group ``bench``. It exits 0 whatever it measures: timing is no test.
+It needs the dependency group ``bench``. It exits 0 whatever it measures: timing is not a test.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TypedDict
 
-#: What the provider may add, in ms, and the modules that it may not load.
+#: Targets: what the provider may add, in ms, and the modules that it may not load.
 WANTED_MS = 30.0
 HEAVY = ("requests", "aiohttp", "httpx", "av", "PIL")
 

@@ -1,4 +1,4 @@
-"""The check that HttpEventTrigger wants by its import path. It reloads the module at every poll, so it stands alone."""
+"""The check that HttpEventTrigger takes by its import path, alone in a module that is reloaded at every poll."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from typing import Any
 
 
 async def is_done(response: Any) -> bool:
-    """Return whether the generation in an answer has ended."""
+    """Return whether the generation in a response has ended."""
     return bool(response.json()["data"]["status"] == "SUCCESS")

@@ -13,17 +13,17 @@ from typing import Any, Protocol
 
 from benchmarks.poll_server import EXISTS_PATH, GENERATION_PATH, generation_id
 
-#: The connections, which every contestant but the hand-written one resolves through Airflow, from the environment.
+#: The connections, which all but the hand-written client resolve through Airflow, from the environment.
 SEEDANCE, DBT_CLOUD, HTTP = "poll_cost_seedance", "poll_cost_dbt_cloud", "poll_cost_http"
 KEY = "sk-benchmark"
-#: A deadline that is never reached, in seconds.
+#: Seconds until a deadline that is never reached.
 NEVER = 86400.0
 #: Seconds that the hand-written client gives a request, as the provider does.
 REQUEST_TIMEOUT = 60.0
 
 
 class Trigger(Protocol):
-    """What the triggerer asks of a trigger."""
+    """What the triggerer needs from a trigger."""
 
     def run(self) -> AsyncIterator[object]:
         """Yield an event when the wait is over."""
@@ -35,11 +35,11 @@ Maker = Callable[[int], Trigger]
 
 def set_environment(port: int, ca_file: str, home: str) -> None:
     """
-    Prepare this process: before Airflow or aiohttp is imported.
+    Prepare this process. Call it before Airflow or aiohttp is imported.
 
     :param port: The server's.
-    :param ca_file: What its certificate verifies with. Our provider reads it from the connection; for the others, which
-        cannot be told, it is made the one OpenSSL trusts.
+    :param ca_file: Verifies the server's certificate. This provider reads it from the connection. The others have no
+        such setting, so OpenSSL is made to trust it.
     :param home: A scratch directory for Airflow.
     """
     address = f"127.0.0.1:{port}"
@@ -84,7 +84,7 @@ def dbt_cloud(interval: float, port: int, ca_file: str) -> Maker:
 
 
 def http_event(interval: float, port: int, ca_file: str) -> Maker:
-    """Return the http provider's event trigger, asking what ours asks."""
+    """Return the http provider's event trigger, sending the same request as ours."""
     from airflow.providers.http.triggers.http import HttpEventTrigger
 
     return lambda index: HttpEventTrigger(
@@ -97,7 +97,7 @@ def http_event(interval: float, port: int, ca_file: str) -> Maker:
 
 
 def http_sensor(interval: float, port: int, ca_file: str) -> Maker:
-    """Return the http provider's sensor trigger, which takes 404 for "not yet"."""
+    """Return the http provider's sensor trigger, to which 404 means "not yet"."""
     from airflow.providers.http.triggers.http import HttpSensorTrigger
 
     return lambda index: HttpSensorTrigger(
@@ -109,7 +109,7 @@ def http_sensor(interval: float, port: int, ca_file: str) -> Maker:
 
 
 def raw(interval: float, port: int, ca_file: str) -> Maker:
-    """Return a client written by hand for this one question: the floor."""
+    """Return a client written by hand for this one request: the lower bound."""
     pool = _RawPool(port, ssl.create_default_context(cafile=ca_file))
     return lambda index: _RawTrigger(pool, index, interval)
 
@@ -135,7 +135,7 @@ class _RawTrigger:
 
 
 class _RawPool:
-    """Keeps connections alive and hands out the one used last."""
+    """Keeps connections alive and uses the most recent one first."""
 
     def __init__(self, port: int, context: ssl.SSLContext) -> None:
         self._port = port
@@ -157,7 +157,7 @@ class _RawPool:
 
 
 class _RawConnection(asyncio.Protocol):
-    """One question at a time; understands answers with a Content-Length, which is all that it will get."""
+    """One request at a time; understands only responses with a Content-Length, which is all the server sends."""
 
     def __init__(self) -> None:
         self.lost = False

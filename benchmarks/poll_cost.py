@@ -1,13 +1,13 @@
 """
-What waiting for generations costs a triggerer: this provider, a client written by hand, dbt Cloud's trigger and http's.
+Measure what waiting costs a triggerer: this provider, a client written by hand, dbt Cloud's trigger and http's.
 
     python -m benchmarks.poll_cost            # 1000 generations, each contestant three times: about 12 minutes
     python -m benchmarks.poll_cost --scale    # 10000 generations of this provider at 15 s
     python -m benchmarks.poll_cost --only ours,raw --repeat 1 --json
 
 Every measurement has a fresh process for the event loop and another for a lean TLS server on loopback. It needs the
-dependency group ``bench`` and about two free cores. It prints medians and whether the wanted numbers were met, and
-exits 0 either way: timing is no test.
+dependency group ``bench`` and about two free cores. It prints medians and whether the targets were met, and exits 0
+either way: timing is not a test.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """Whether a wanted number was met; ``met`` is None where the run cannot tell."""
+    """Whether a target was met; ``met`` is None if the run did not measure it."""
 
     wanted: str
     measured: str
@@ -97,13 +97,13 @@ def run_once(plan: Plan) -> Figures:
 
 
 def median(runs: list[Figures]) -> Figures:
-    """Return the figures' medians, each for itself."""
+    """Return the median of each figure."""
     columns = (field.name for field in dataclasses.fields(Figures))
     return Figures(**{name: statistics.median(getattr(run, name) for run in runs) for name in columns})
 
 
 def judge(results: Results) -> Iterator[Verdict]:
-    """Hold the medians against what is wanted at 1000 generations."""
+    """Compare the medians with the targets at 1000 generations."""
     medians = {name: median(runs) for name, runs in results.items()}
     ours = medians.get("ours")
 
@@ -127,7 +127,7 @@ def judge(results: Results) -> Iterator[Verdict]:
 
 
 def judge_scale(results: Results) -> Iterator[Verdict]:
-    """Hold the medians against what is wanted at 10000 generations."""
+    """Compare the medians with the targets at 10000 generations."""
     ours = median(results["ours"])
     measured = f"{ours.kept_up:.3f} of the polls due, lag p99 {ours.lag_p99_ms:.1f} ms, loop CPU {ours.loop_load:.2f}"
     yield Verdict("10000 generations at 15 s: keeps up (97 % of the polls due)", measured, ours.kept_up >= 0.97)
@@ -144,7 +144,7 @@ def table(results: Results) -> str:
 
 
 def machine() -> dict[str, object]:
-    """Say where this runs."""
+    """Return the facts about this machine."""
     return {
         "cores": os.cpu_count(),
         "load_average": [round(load, 1) for load in os.getloadavg()],
@@ -180,7 +180,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure in turn, so that a slow minute of the machine falls on all, and print."""
+    """Measure in turn, so that a slow minute of the machine affects all, and print."""
     args = arguments()
     results: dict[str, list[Figures]] = {name: [] for name in args.contestants}
     about = machine()

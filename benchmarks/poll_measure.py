@@ -17,11 +17,11 @@ import psutil
 from benchmarks.poll_clients import CONTESTANTS, Maker, Trigger, set_environment
 from benchmarks.poll_server import Board
 
-#: Seconds between two looks at the event loop's punctuality. Each costs CPU time, which falls on the polls.
+#: Seconds between two readings of the event loop's lag. Each costs CPU time, which is counted with the polls'.
 TICK = 0.02
-#: Ticks between two looks at the memory.
+#: Ticks between two readings of the memory.
 MEMORY_TICKS = 25
-#: Seconds after its start in which our trigger does not poll: Airflow can fail a task that is deferred so shortly.
+#: Seconds after its start in which our trigger does not poll: Airflow can fail a task whose deferral is shorter.
 FIRST_POLL_DELAY = 5.0
 
 
@@ -58,8 +58,8 @@ class Figures:
     :param latency_p99_ms: The same, 99th percentile.
     :param kept_up: Polls made per poll due.
     :param loop_load: CPU time of this process per second.
-    :param server_load: CPU time of the server per second: it must stay well below 1.
-    :param others_load: CPU time of everything else on the machine per second: measure again where it is not near 0.
+    :param server_load: CPU time of the server per second. It must stay well below 1.
+    :param others_load: CPU time of everything else on the machine per second: measure again if it is not near 0.
     """
 
     cpu_ms: float
@@ -81,13 +81,13 @@ def measure(plan: Plan, board: Board, server_pid: int, port: int, ca_file: str, 
     """
     Measure in this process, which must be a fresh one.
 
-    :param plan: What.
+    :param plan: What to measure.
     :param board: Shared with the server.
     :param server_pid: The server's process.
     :param port: The server's port.
-    :param ca_file: What its certificate verifies with.
+    :param ca_file: Verifies the server's certificate.
     :param home: A scratch directory.
-    :param result: Where the :class:`Figures` are sent.
+    :param result: Receives the :class:`Figures`.
     """
     set_environment(port, ca_file, home)
     _become_triggerer()
@@ -96,7 +96,7 @@ def measure(plan: Plan, board: Board, server_pid: int, port: int, ca_file: str, 
 
 
 def _become_triggerer() -> None:
-    """Have the heap, and the log lines, of a triggerer's process: JSON lines, to nowhere."""
+    """Load what a triggerer's process loads, and log as it does, in JSON lines, to nowhere."""
     import airflow.jobs.triggerer_job_runner  # noqa: F401
     from airflow.sdk.log import configure_logging
 
@@ -130,7 +130,7 @@ class _Run:
 
     async def run(self) -> Figures:
         plan, board = self._plan, self._board
-        # one generation first, to its end: what is loaded once per process is not what a generation costs
+        # one generation first, to its end: what is loaded once per process is not a cost per generation
         board.done_below.value = 1
         await _wait_for(self._maker(0))
         gc.collect()
@@ -138,7 +138,7 @@ class _Run:
         ticker = asyncio.create_task(self._tick())
         latencies: list[float] = []
         waits = await self._start_spread(lambda index: self._latency_of(index, latencies))
-        # until all have polled once at their own pace, and one round more
+        # until all have polled once at their own pace, and one more round
         await asyncio.sleep(max(plan.interval, FIRST_POLL_DELAY) + plan.interval)
         window = await self._window()
         board.done_below.value = plan.generations + 1
@@ -162,7 +162,7 @@ class _Run:
         )
 
     async def _start_spread(self, wait: Callable[[int], Coroutine[None, None, None]]) -> list[asyncio.Task[None]]:
-        """Start all, evenly over one interval: that they begin together would be a property of this file."""
+        """Start all, spread evenly over one interval: starting together would be an artifact of the benchmark."""
         plan = self._plan
         waits: list[asyncio.Task[None]] = []
         begun = time.monotonic()
@@ -177,7 +177,7 @@ class _Run:
         latencies.append(time.monotonic() - self._board.said_done_at[index])
 
     async def _window(self) -> _Counts:
-        """Return what was counted while the event loop was left to its work."""
+        """Return what was counted during the measured window."""
         self._lags.clear()
         self._watching = True
         begun = self._count()
@@ -201,10 +201,10 @@ class _Run:
 
     async def _tick(self) -> None:
         """
-        Note how late the loop is, and how large the process.
+        Record the lag of the loop, and the memory of the process.
 
-        While the loop is held up no tick is taken; those that were due meanwhile count as well, each as late as it
-        would have been. Without them a pause of 150 ms would weigh as little as one of 1 ms.
+        While the loop is blocked, no tick is taken. The ticks due in that time count too, each as late as it would have
+        been; without them, a pause of 150 ms would weigh as little as one of 1 ms.
         """
         ticks = 0
         while True:

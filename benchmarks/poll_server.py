@@ -1,7 +1,7 @@
 """
-A lean TLS server for poll_cost.py: answers held ready, one raw protocol, counters in shared memory.
+A lean TLS server for poll_cost.py: prepared responses, one raw protocol, counters in shared memory.
 
-It must never be what limits a measurement, so it knows no HTTP beyond "a GET ends with an empty line".
+It must never limit a measurement, so all it knows of HTTP is that a GET ends with an empty line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from typing import Any
 
-#: Where generation ``i`` is asked for, by the kind of client; ``{}`` is its id.
+#: Paths of a generation, by the kind of client; ``{}`` is its id.
 GENERATION_PATH = "/v1/video/generations/{}"
 DBT_PATH = "/api/v2/accounts/1/runs/{}/"
 #: Answers 404 until the generation is done, which is what HttpSensorTrigger waits on.
@@ -23,15 +23,15 @@ EXISTS_PATH = "/exists/{}"
 
 
 def generation_id(index: int) -> str:
-    """Return the id of a generation; the service's have 32 characters after the prefix as well."""
+    """Return the id of a generation, with 32 characters after the prefix as in the service's ids."""
     return f"asyntask_{index:032d}"
 
 
 class Board:
     """
-    What server and client share without talking about it.
+    What server and client share in memory.
 
-    :param context: The multiprocessing context that both are started with.
+    :param context: The multiprocessing context that starts both.
     :param jobs: How many generations there are.
     """
 
@@ -42,7 +42,7 @@ class Board:
         self.resumed = context.RawValue("q", 0)
         #: Generations below this index are done.
         self.done_below = context.RawValue("q", 0)
-        #: When the server first said so, on the clock of ``time.monotonic``, which the machine's processes share.
+        #: When the server first answered that, by ``time.monotonic``, which all processes of a machine share.
         self.said_done_at = context.RawArray("d", jobs)
 
 
@@ -54,7 +54,7 @@ class _Job:
 
 
 class _Server(asyncio.Protocol):
-    """One connection. It is constructed when the connection is accepted, and told when TLS stands."""
+    """One connection: made when it is accepted, and called back when TLS is established."""
 
     def __init__(self, board: Board, jobs: dict[bytes, _Job]) -> None:
         self._board = board
@@ -123,7 +123,7 @@ def _succeeded(name: str) -> dict[str, Any]:
 
 
 def _envelope(name: str, status: str, **rest: Any) -> dict[str, Any]:
-    """Build the answer of contract 2.4."""
+    """Build the response to a query (contract.md#query-response)."""
     task = {
         "task_id": name,
         "action": "generate",
@@ -136,7 +136,7 @@ def _envelope(name: str, status: str, **rest: Any) -> dict[str, Any]:
 
 
 def _dbt_run(index: int, status: int) -> dict[str, Any]:
-    """Build dbt Cloud's answer (API v2, "retrieve run")."""
+    """Build dbt Cloud's response (API v2, "retrieve run")."""
     started, unset = "2026-04-27 11:15:05.260254+00:00", None
     run = {
         "id": index,
@@ -208,7 +208,7 @@ def serve(board: Board, certificate: str, port: Connection) -> None:
     Serve on loopback until the process is ended.
 
     :param certificate: Path of a file with private key and certificate chain.
-    :param port: Where the port is sent once it listens.
+    :param port: Receives the port once it listens.
     """
     asyncio.run(_serve(board, certificate, port))
 

@@ -1,8 +1,8 @@
 """
 One Dag makes the video of the day; another runs whenever there is a new one.
 
-They share an Airflow Asset and nothing else. Its URI is fixed when the Dag is parsed; which video it was this time is
-told by the Asset's event: `path`, `sha256`, `generation_id`, `duration` and more.
+They share an Airflow Asset and nothing else. Its URI is fixed when the Dag is parsed; the Asset's event says which
+video it was this time: `path`, `sha256`, `generation_id`, `duration` and more.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ with DAG(
     @task
     def take() -> list[dict[str, Any]]:
         """
-        Return the videos that this run was started for, checked.
+        Return the videos that triggered this run, checked.
 
-        There can be several, where they came faster than runs; none where the run was started by hand.
+        There are several if they came faster than runs, and none if the run was triggered by hand.
         """
         events = get_current_context()["triggering_asset_events"].get(VIDEO_OF_THE_DAY, ())
         taken = []
@@ -70,7 +70,7 @@ with DAG(
 
     @task
     def publish(video: dict[str, Any]) -> str:
-        """Stands for what you do with a video: post it, cut it, show it to someone."""
+        """Replace this with what you do with a video: post it, cut it, show it to someone."""
         return f"{video['path']}: {video['duration']} s, SHA-256 {video['sha256']}"
 
     publish.expand(video=take())

@@ -1,7 +1,7 @@
 """
 Every file under a storage prefix becomes an asset, by dynamic task mapping.
 
-Safe to run again: files that are assets already are found by name and content, and cost nothing.
+Safe to run again: files that are already assets are found by name and content, and cost nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 One character, uploaded once and used every day.
 
-The group and the asset are created, and paid for, by the first run only: later runs find them by name and content. A
-picture that was changed under the same name becomes a new asset.
+The group and the asset are created, and paid for, by the first run only: later runs find them by name and content. If
+the picture changes under the same name, it becomes a new asset.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 Every day a list of prompts becomes a folder of videos, by dynamic task mapping.
 
-Each mapped task submits, waits and is retried by itself: one refused prompt does not cost the others. Put the tasks
-into a pool with *include deferred* ticked and as many slots as your account may run at once.
+Each mapped task submits, waits and is retried by itself, so one refused prompt does not affect the others. Put the
+tasks into a pool with *include deferred* ticked and as many slots as your account may run at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ with DAG(
 
     @task
     def prompts() -> list[str]:
-        """Stands for your own source: a table, a feed, a queue."""
+        """Replace this with your own source: a table, a feed, a queue."""
         return [
             "Macro shot of vivid flower petals on a tree, gradually zooming in",
             "A paper boat sails down a rain-filled street, seen from above",

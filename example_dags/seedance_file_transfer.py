@@ -1,9 +1,9 @@
 """
 A video's `video_path` is a file like any other: here Airflow's own `FileTransferOperator` copies it.
 
-The path does not expire, as links do, and each read of it asks for a fresh link. It goes wherever `ObjectStoragePath`
-goes. `SeedanceToObjectStorageOperator` does more: it checks that the video is whole, shows none that is not, and tells
-its checksum.
+Unlike a link, the path does not expire: each read requests a new link. It works wherever `ObjectStoragePath` works.
+`SeedanceToObjectStorageOperator` does more: it checks that the video is complete, never leaves an incomplete one, and
+returns its checksum.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ with DAG(
 
     FileTransferOperator(
         task_id="save",
-        # src, dst and source_conn_id are templates; dest_conn_id is none
+        # src, dst and source_conn_id are templates; dest_conn_id is not
         src=generate.output["video_path"],
         dst="{{ params.target }}/{{ run_id }}.mp4",
-        # a try that died may have left half a file
+        # a try that was killed may have left half a file
         overwrite=True,
     )

@@ -1,4 +1,4 @@
-"""A picture begins to move: it is the video's first frame."""
+"""A picture starts to move: it is the video's first frame."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 """
-Airflow's own `HttpToS3Operator` takes the video by its signed link, where only that operator will do.
+Airflow's own `HttpToS3Operator` downloads the video by its signed link, if only that operator will do.
 
-It needs an HTTP connection that has a scheme and no host, since a link names its own:
+It needs an HTTP connection with a scheme and no host, because the link has its own:
 
     export AIRFLOW_CONN_SEEDANCE_LINKS='{"conn_type": "http", "schema": "https"}'
 
 Prefer `SeedanceToObjectStorageOperator` (see `seedance_to_s3`), above all for large files: this one holds the whole
-video in memory, begins anew where a download breaks off, does not check what came, keeps the signed link in Airflow's
-database as a rendered template, and fails for good once the link has died, 12 hours after the generation or sooner.
+video in memory, starts over if a download is interrupted, does not check the file, stores the signed link in Airflow's
+database as a rendered template, and cannot succeed once the link has expired, at most 12 hours after the generation.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ with DAG(
     save = HttpToS3Operator(
         task_id="save",
         http_conn_id="seedance_links",
-        # the connection's "https://" and this make up the link
+        # together with the connection's "https://", this is the link
         endpoint="{{ ti.xcom_pull(task_ids='generate', key='video_url').partition('://')[2] }}",
         s3_bucket="{{ params.bucket }}",
         s3_key="videos/{{ ti.xcom_pull(task_ids='generate', key='generation_id') }}.mp4",
-        # a try that died may have been the one that wrote it
+        # a try that was killed may have written it
         replace=True,
         extra_options={"timeout": 60},
     )

@@ -34,7 +34,7 @@ with DAG(
 
     @task
     def publish(video: dict[str, Any]) -> dict[str, Any]:
-        """Stands for what you do with a video: register it, post it, hand its link to another system."""
+        """Replace this with what you do with a video: register it, post it, pass its link to another system."""
         return {
             "id": video["generation_id"],
             "seconds": video["duration"],

@@ -1,8 +1,8 @@
 """
 A TaskFlow task reads a video straight from the service, without saving it first.
 
-`ObjectStoragePath(video["video_path"])` opens it like a local file: it streams, can be sought in, and goes on with a
-fresh link where one dies. Here the task writes a catalogue entry with the video's checksum.
+`ObjectStoragePath(video["video_path"])` opens it like a local file: it streams, supports seeking, and continues with a
+new link if one expires. Here the task writes a catalog entry with the video's checksum.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ with DAG(
     doc_md=__doc__,
     params={
         "prompt": Param("Macro shot of vivid flower petals on a tree, gradually zooming in", type="string"),
-        "target": Param("file:///tmp/seedance", type="string", description="Folder of the catalogue"),
+        "target": Param("file:///tmp/seedance", type="string", description="Folder of the catalog"),
     },
 ):
     generate = SeedanceGenerateVideoOperator(
@@ -35,15 +35,15 @@ with DAG(
 
     @task
     def catalogue(video: dict[str, Any], folder: str) -> str:
-        """Write what is known of the video, and the SHA-256 of its bytes, beside where such videos are kept."""
+        """Write a catalog entry with the video's facts and the SHA-256 of its bytes."""
         with ObjectStoragePath(video["video_path"]).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
         known = ("generation_id", "video_path", "model", "resolution", "ratio", "duration", "prompt_fingerprint")
-        # Airflow 3.0 leaves out what the service did not tell
+        # Airflow 3.0 omits what the service did not report
         entry = {name: video.get(name) for name in known} | {"sha256": digest, "size": size}
         place = ObjectStoragePath(folder) / f"{video['generation_id']}.json"
-        if place.protocol == "file":  # object storages have no folders
+        if place.protocol == "file":  # object stores have no folders
             place.parent.mkdir(parents=True, exist_ok=True)
         with place.open("w") as file:
             json.dump(entry, file, indent=2)

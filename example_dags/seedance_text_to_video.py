@@ -1,8 +1,8 @@
 """
 A prompt becomes a video file: generate it, then save it.
 
-While the service works, the `generate` task is deferred and no worker is held. The service's link dies within hours,
-so the second task brings the video into storage of your own.
+While the service works, the `generate` task is deferred and takes no worker slot. The service's link expires within
+hours, so the second task copies the video to your own storage.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 A prompt becomes an object in S3. Needs `apache-airflow-providers-amazon[s3fs]`.
 
-The video is streamed in parts of 8 MiB, and the object is there once it is whole. Google's and Azure's storages are
+The video is streamed in parts of 8 MiB, and the object appears once it is complete. Google Cloud Storage and Azure use
 the same code path: write `gs://…` (`apache-airflow-providers-google`) or `abfs://…`
 (`apache-airflow-providers-microsoft-azure`) instead of `s3://…`, and their connection instead of `aws_default`.
 """

@@ -1,4 +1,4 @@
-"""A video is changed after a picture; its camera motion stays."""
+"""A video is changed to match a picture; its camera motion stays."""
 
 from __future__ import annotations
 

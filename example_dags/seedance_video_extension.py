@@ -1,4 +1,4 @@
-"""Clips are joined and carried on, in the order given."""
+"""Clips are joined and continued, in the given order."""
 
 from __future__ import annotations
 

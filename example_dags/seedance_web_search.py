@@ -1,4 +1,4 @@
-"""Text with web search: the model looks things up before it draws."""
+"""Text with web search: the model searches the web before it generates."""
 
 from __future__ import annotations
 

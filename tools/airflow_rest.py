@@ -12,21 +12,21 @@ class AirflowRest:
     """
     A client of one Airflow's public REST API (``/api/v2``).
 
-    :param url: the API server's base URL.
-    :param username: of the simple auth manager.
-    :param password: of the same.
+    :param url: The API server's base URL.
+    :param username: A user of the simple auth manager.
+    :param password: That user's password.
     """
 
     def __init__(self, url: str, username: str, password: str) -> None:
         self.url = url
         self._login = {"username": username, "password": password}
         self._session = requests.Session()
-        # a proxy of the environment has no business between two local processes
+        # no proxy from the environment between two local processes
         self._session.trust_env = False
 
     def log_in(self) -> None:
         """
-        Fetch a token; every call after this carries it.
+        Fetch a token, which every later call sends.
 
         :raises requests.RequestException: while the API server is not up.
         """
@@ -40,20 +40,20 @@ class AirflowRest:
         return answer
 
     def import_errors(self) -> list[dict[str, Any]]:
-        """Return what went wrong in parsing Dag files, one dictionary per file."""
+        """Return the errors of parsing Dag files, one dictionary per file."""
         errors: list[dict[str, Any]] = self._call("GET", "importErrors").json()["import_errors"]
         return errors
 
     def has_dag(self, dag_id: str) -> bool:
-        """Say whether the Dag has been parsed and stored."""
+        """Return whether the Dag has been parsed and stored."""
         return self._call("GET", f"dags/{quote(dag_id)}", missing_ok=True).status_code != 404
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
         """
         Unpause a Dag and start a run of it.
 
-        :param conf: the run's params.
-        :returns: the run's id.
+        :param conf: The run's params.
+        :returns: The run's id.
         """
         self._call("PATCH", f"dags/{quote(dag_id)}", json={"is_paused": False})
         body = {"logical_date": None, "conf": conf or {}}
@@ -77,7 +77,7 @@ class AirflowRest:
         return answer
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
-        """Clear a task and those downstream of it, as a person's Clear does."""
+        """Clear a task and those downstream of it, as a person does."""
         body = {
             "dry_run": False,
             "dag_run_id": run_id,
@@ -93,7 +93,7 @@ class AirflowRest:
 
     def put_connection(self, conn_id: str, **fields: Any) -> None:
         """
-        Make a connection in the metadata database, or replace one.
+        Create a connection in the metadata database, or replace it.
 
         :param fields: ``conn_type``, ``host``, ``password``, ``extra`` (as JSON text) and so on.
         """
@@ -111,7 +111,7 @@ class AirflowRest:
         return None if answer.status_code == 404 else answer.json()["value"]
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
-        """Return the log of one try as plain text: a line per event, with the exceptions that belong to it."""
+        """Return the log of one try as plain text: a line per event, with its exceptions."""
         path = f"{_task(dag_id, run_id, task_id)}/logs/{try_number}"
         answer = self._call("GET", path, params={"full_content": "true"}, missing_ok=True)
         if answer.status_code == 404:

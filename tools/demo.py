@@ -1,5 +1,5 @@
 """
-One prompt becomes a video, through a real Airflow: what ``make demo`` runs.
+Make a video from one prompt in a real Airflow: what ``make demo`` runs.
 
 Environment: ``SEEDANCE_API_KEY`` (with ``SEEDANCE_BASE_URL``, if it is not the default) asks the real service, which
 costs money; without it a local emulator answers. ``KEEP=1`` leaves Airflow up until Ctrl-C. ``SEEDANCE_PROMPT`` is
@@ -37,9 +37,9 @@ EMULATOR_SPEED = 6.0
 #: Seconds that the Dag run may take, with the emulator and with the real service.
 EMULATOR_LIMIT = 150.0
 SERVICE_LIMIT = 3900.0
-#: Seconds between two looks at the service's progress, likewise.
-EMULATOR_LOOK = 1.0
-SERVICE_LOOK = 15.0
+#: Seconds between two checks of the generation's progress, likewise.
+EMULATOR_INTERVAL = 1.0
+SERVICE_INTERVAL = 15.0
 
 #: How many runs' folders are kept in .scratch.
 KEPT_RUNS = 5
@@ -48,7 +48,7 @@ _STARTED = time.monotonic()
 
 
 class DemoFailedError(Exception):
-    """The demo's Dag run did not do what it should."""
+    """The demo's Dag run failed."""
 
 
 def say(text: str) -> None:
@@ -57,15 +57,15 @@ def say(text: str) -> None:
 
 
 class Service:
-    """The service as the demo itself sees it, beside Airflow: base URL, key, and a look at a generation."""
+    """The service as the demo itself uses it, next to Airflow: base URL, key, and a generation's progress."""
 
     def __init__(self, url: str, key: str, *, real: bool) -> None:
         self.url = url.rstrip("/")
         self.key = key
         self.real = real
         self.limit = SERVICE_LIMIT if real else EMULATOR_LIMIT
-        self._every = SERVICE_LOOK if real else EMULATOR_LOOK
-        self._next_look = 0.0
+        self._every = SERVICE_INTERVAL if real else EMULATOR_INTERVAL
+        self._next_check = 0.0
         self._session = requests.Session()
         self._session.trust_env = real
 
@@ -74,10 +74,10 @@ class Service:
         return json.dumps({"conn_type": "seedance", "host": self.url, "password": self.key})
 
     def progress(self, generation_id: str) -> str | None:
-        """Return status and progress of a generation, or None while it is too early to ask again, or in vain."""
-        if time.monotonic() < self._next_look:
+        """Return a generation's status and progress, or None if it is too early to ask again or the request fails."""
+        if time.monotonic() < self._next_check:
             return None
-        self._next_look = time.monotonic() + self._every
+        self._next_check = time.monotonic() + self._every
         try:
             answer = self._session.get(
                 f"{self.url}/v1/video/generations/{generation_id}",
@@ -112,11 +112,11 @@ def scratch_folder() -> Iterator[Path]:
 
 class Demo:
     """
-    One run of the demo's Dag, told as it happens.
+    One run of the demo's Dag, reported as it happens.
 
-    :param airflow: where it runs.
-    :param service: that generates the video.
-    :param videos: the folder that takes it.
+    :param airflow: Runs the Dag.
+    :param service: Generates the video.
+    :param videos: The folder to save to.
     """
 
     def __init__(self, airflow: LocalAirflow, service: Service, videos: Path) -> None:
@@ -125,16 +125,16 @@ class Demo:
         self.videos = videos
         self.run_id = ""
         self.generation_id: str | None = None
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._most_workers = 0
         self._progress = ""
 
     def run(self) -> Path:
         """
-        Trigger the Dag and tell what happens until the video is saved.
+        Trigger the Dag and report what happens until the video is saved.
 
-        :returns: the file.
-        :raises DemoFailedError: when a task or the Dag run fails.
+        :returns: The file.
+        :raises DemoFailedError: if a task or the Dag run fails.
         """
         self.airflow.wait_for_dag(DAG_ID)
         conf = {"target": f"file://{self.videos}"}
@@ -143,18 +143,18 @@ class Demo:
         self.run_id = self.airflow.rest.trigger(DAG_ID, conf)
         say(f"triggered: Dag {DAG_ID}, run {self.run_id}")
         limit = self.service.limit
-        self.airflow.wait_for(self._look, limit, lambda: f"Dag run {self.run_id} is not over")
+        self.airflow.wait_for(self._report, limit, lambda: f"Dag run {self.run_id} is not over")
         saved = self._xcom("save")
         path = Path(saved["path"].removeprefix("file://"))
         say(f"saved: {saved['size']:,} bytes")
         return path
 
-    def _look(self) -> bool:
-        """Tell what is new. Return True at the end of the run."""
+    def _report(self) -> bool:
+        """Report what is new. Return True at the end of the run."""
         state = self.airflow.rest.run_state(DAG_ID, self.run_id)
         tasks = {task["task_id"]: task for task in self.airflow.rest.task_instances(DAG_ID, self.run_id)}
         generate = tasks["generate"]
-        self._tell_generation(generate)
+        self._report_generation(generate)
         for task in tasks.values():
             if task["state"] in ("failed", "upstream_failed", "up_for_retry"):
                 raise DemoFailedError(f"task '{task['task_id']}' is in state {task['state']}.\n{self._log_of(task)}")
@@ -162,7 +162,7 @@ class Demo:
             raise DemoFailedError(f"Dag run {self.run_id} failed")
         return bool(state == "success")
 
-    def _tell_generation(self, generate: dict[str, Any]) -> None:
+    def _report_generation(self, generate: dict[str, Any]) -> None:
         workers = len(self.airflow.processes_of(generate["id"]))
         self._most_workers = max(workers, self._most_workers)
         if self.generation_id is None:
@@ -170,23 +170,23 @@ class Demo:
             if self.generation_id is None:
                 return
         self._once("submitted", f"submitted: generation {self.generation_id}")
-        # the worker that submitted needs a moment to go; the state must be the same before and after the look
+        # the submitting worker needs a moment to exit; the state must be the same before and after counting
         if generate["state"] == "deferred" and workers == 0 and self._state("generate") == "deferred":
             before = f" ({self._most_workers} did while it submitted)" if self._most_workers else ""
             self._once("deferred", f"deferred: the triggerer waits, and 0 worker processes hold the task{before}")
-        if "generated" not in self._told:
+        if "generated" not in self._reported:
             progress = self.service.progress(self.generation_id)
             if progress and progress != self._progress:
                 self._progress = progress
                 say(f"progress: {progress}")
-        if generate["state"] == "success" and "generated" not in self._told:
+        if generate["state"] == "success" and "generated" not in self._reported:
             result = self._xcom("generate")
             facts = [f"{result[key]}{unit}" for key, unit in _RESULT_FACTS if result.get(key) is not None]
             self._once("generated", f"succeeded: {', '.join(facts)}")
 
     def _once(self, key: str, text: str) -> None:
-        if key not in self._told:
-            self._told.add(key)
+        if key not in self._reported:
+            self._reported.add(key)
             say(text)
 
     def _state(self, task_id: str) -> str:
@@ -212,8 +212,8 @@ def make_video(folder: Path, *, keep: bool) -> None:
     """
     Start everything, run the demo, and stop everything.
 
-    :param folder: takes Airflow's home and the video.
-    :param keep: leave Airflow up until a signal comes.
+    :param folder: For Airflow's home and the video.
+    :param keep: Leave Airflow up until a signal arrives.
     """
     key = os.environ.get("SEEDANCE_API_KEY", "")
     url = os.environ.get("SEEDANCE_BASE_URL") or DEFAULT_BASE_URL
@@ -241,16 +241,16 @@ def make_video(folder: Path, *, keep: bool) -> None:
         except Interrupted:
             say("interrupted: stopping Airflow")
             raise
-        told = f"video: {_shown(video)}\n  {facts}"
+        summary = f"video: {_shown(video)}\n  {facts}"
         if keep:
-            say(told)
+            say(summary)
             say(f"Airflow stays up: {airflow.url}  user {airflow.username}  password {airflow.password}")
             say("Ctrl-C stops it")
             with contextlib.suppress(Interrupted):
                 airflow.run_until_interrupted()
         say("stopping Airflow")
     if not keep:
-        say(told)
+        say(summary)
 
 
 def _shown(path: Path) -> Path:
@@ -261,7 +261,7 @@ def main() -> int:
     """
     Run the demo.
 
-    :returns: the exit status: 0, 1 after a failure, 128 + the signal's number after a signal.
+    :returns: The exit status: 0, 1 after a failure, 128 + the signal's number after a signal.
     """
     keep = os.environ.get("KEEP", "") not in ("", "0")
     logs = SCRATCH

@@ -1,4 +1,4 @@
-"""The emulator as a process of its own, beside a local Airflow."""
+"""The emulator in its own process, next to a local Airflow."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ import requests
 
 from tools.processes import ProcessFamily
 
-#: The key that the emulator takes unless told otherwise.
+#: The emulator's default key.
 EMULATOR_KEY = "sk-emulator"
 
 
 class EmulatorProcess:
     """
-    A running emulator.
+    A running emulator, with its base URL as ``url``.
 
-    :param family: the processes that it joins, and with which it ends.
-    :param speed: how many times faster than the service; a generation takes 90 s divided by it.
-    :raises ProcessDiedError: when it cannot start.
-
-    ``url`` is its base URL.
+    :param family: The processes that it joins, and with which it ends.
+    :param speed: How many times faster than the service it is. A generation takes 90 s divided by it.
+    :raises ProcessDiedError: if it cannot start.
     """
 
     def __init__(self, family: ProcessFamily, speed: float) -> None:
@@ -33,7 +31,7 @@ class EmulatorProcess:
         while not (found := re.search(r"listening on (http://\S+)", child.log.read_text())):
             family.check()
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the emulator does not say where it listens; its log is {child.log}")
+                raise TimeoutError(f"The emulator did not report its address. Its log is {child.log}")
             time.sleep(0.1)
         self.url = found[1]
 

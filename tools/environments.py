@@ -1,11 +1,11 @@
 """
-Virtual environments with exact versions, made by uv. What ``make`` calls; standard library only.
+Create virtual environments with exact versions, by uv, for ``make``. Uses the standard library only.
 
     python tools/environments.py install 3.3.2     the environment for one Airflow, if it is not up to date
     python tools/environments.py constraints       renew constraints/airflow-*.txt from the package index
 
-``.venv`` is for the newest Airflow and holds everything; ``.venv-airflow-<version>`` are for the older ones and hold
-what their tests need. Two calls at the same time wait for each other.
+``.venv`` is for the newest Airflow and has everything. ``.venv-airflow-<version>`` are for the older ones and have what
+their tests need. Two calls at the same time wait for each other.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ PYTHON = "3.11"
 
 def install(airflow: str) -> None:
     """
-    Make the environment for an Airflow version, or renew it when something that it is made from has changed.
+    Create the environment for an Airflow version, or update it if something that it is made from has changed.
 
-    :param airflow: one of :data:`NEWEST` and :data:`OLDER`.
+    :param airflow: One of :data:`NEWEST` and :data:`OLDER`.
     """
     environment = CHECKOUT / (".venv" if airflow == NEWEST else f".venv-airflow-{airflow}")
     constraints = CONSTRAINTS / f"airflow-{airflow}.txt"
@@ -53,21 +53,21 @@ def install(airflow: str) -> None:
         python = environment / "bin" / "python"
         _uv(
             *("pip", "install", "--quiet", "--python", str(python)),
-            # the build backend is held to the same versions as everything else
+            # the build backend gets the same versions as everything else
             *("--constraint", str(constraints), "--build-constraint", str(constraints)),
             *("--editable", f"{CHECKOUT}[emulator]", *_groups(airflow)),
             *("apache-airflow", "apache-airflow-providers-common-io", "apache-airflow-providers-standard"),
         )
-        # so that the first start of Airflow is as quick as any other
+        # so that Airflow's first start is as quick as any other
         subprocess.run([python, "-m", "compileall", "-q", "-j", "0", environment / "lib"], check=False)
         stamp.touch()
 
 
 def renew_constraints() -> None:
     """
-    Resolve every environment anew against the package index and write its exact versions.
+    Resolve every environment against the package index and write its exact versions.
 
-    ``constraints/airflow-<version>.in`` names the Airflow version and holds the bounds that it needs.
+    ``constraints/airflow-<version>.in`` has the Airflow version and the bounds that it needs.
     """
     with _lock(".uv"):
         _bootstrap_uv()
@@ -111,7 +111,7 @@ def _uv(*arguments: str, capture: bool = False) -> str:
 
 
 def _run(command: list[str], *, capture: bool = False) -> str:
-    # VIRTUAL_ENV, if set, is someone else's
+    # VIRTUAL_ENV, if set, is another environment
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(
         command,
@@ -132,7 +132,7 @@ def _newer(target: Path, *sources: Path) -> bool:
 
 @contextmanager
 def _lock(name: str) -> Iterator[None]:
-    """Wait for, then hold, the right to change an environment; the system gives it back if we die."""
+    """Lock an environment against other processes; the system releases the lock if this one dies."""
     scratch = CHECKOUT / ".scratch"
     scratch.mkdir(exist_ok=True)
     with (scratch / f"{name.lstrip('.')}.lock").open("w") as file:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install, where they are missing, the Debian packages that the end-to-end tests use: PostgreSQL's server, of which
+# Install the Debian packages that the end-to-end tests use, if they are missing: PostgreSQL's server, of which
 # tools/private_postgres.py starts clusters of its own, and Chromium, which opens Airflow's pages.
 set -euo pipefail
 packages=()

@@ -1,8 +1,8 @@
 """
-A real Airflow for an hour: API server, scheduler, Dag processor and triggerers in processes of their own.
+A real, temporary Airflow: API server, scheduler, Dag processor and triggerers, each in its own process.
 
-It lives in one folder, listens on free loopback ports, and leaves no process behind, however it ends. The demo and
-the end-to-end tests run on it.
+It keeps everything in one folder, listens on free loopback ports, and leaves no process behind, however it ends. The
+demo and the end-to-end tests run on it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ SCRATCH = CHECKOUT / ".scratch"
 #: Seconds until every component must be up; a busy machine with two cores takes about 40.
 START_TIMEOUT = 180.0
 
-#: Below the range from which systems take ports for outgoing connections and for port 0, so that a port that is free
-#: when we look is free a moment later.
+#: Below the range that systems use for outgoing connections and for port 0, so that a port that is free now is still
+#: free a moment later.
 _PORTS = range(12000, 32000)
 
 
@@ -42,12 +42,12 @@ class LocalAirflow:
     """
     Airflow in a scratch home, as a context manager.
 
-    :param home: ``AIRFLOW_HOME``, made when missing. Configuration, database and all logs stay in it.
-    :param dags_folder: the Dag files. Every Dag starts paused; :meth:`AirflowRest.trigger` unpauses its Dag.
-    :param environment: further variables for every component, such as ``AIRFLOW_CONN_SEEDANCE_DEFAULT`` or
-        ``AIRFLOW__CORE__PARALLELISM``; they win over what is set here.
-    :param database_url: SQLAlchemy URL of an empty database; SQLite inside the home by default.
-    :param triggerers: how many triggerers to start, named ``triggerer``, ``triggerer-2``, …
+    :param home: ``AIRFLOW_HOME``, created if missing. Configuration, database and all logs stay in it.
+    :param dags_folder: The Dag files. Every Dag starts paused; :meth:`AirflowRest.trigger` unpauses its Dag.
+    :param environment: Further variables for every component, such as ``AIRFLOW_CONN_SEEDANCE_DEFAULT`` or
+        ``AIRFLOW__CORE__PARALLELISM``. They override what is set here.
+    :param database_url: SQLAlchemy URL of an empty database. Default: SQLite inside the home.
+    :param triggerers: How many triggerers to start, named ``triggerer``, ``triggerer-2``, …
 
     Attributes: ``url``, ``username``, ``password``, ``database_url``, ``logs``, ``environment`` (may be added to until
     the components start), ``family`` (the processes; helpers such as the emulator may join it, and end with it), and,
@@ -93,7 +93,7 @@ class LocalAirflow:
         self.family.stop()
 
     def _base_environment(self, port: int) -> dict[str, str]:
-        # nothing of an Airflow that the machine already has, and no key: it belongs in the connection only
+        # nothing from an Airflow already on the machine, and no key: that belongs only in the connection
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -110,7 +110,7 @@ class LocalAirflow:
                 "simple_auth_manager_users": f"{self.username}:admin",
                 "simple_auth_manager_passwords_file": self.home / "passwords.json",
                 "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-                # a name server may be slow or missing
+                # DNS may be slow or missing
                 "hostname_callable": "socket.gethostname",
             },
             "database": {"sql_alchemy_conn": self.database_url},
@@ -159,7 +159,7 @@ class LocalAirflow:
         """
         Start one more triggerer.
 
-        :returns: its name, for :meth:`ProcessFamily.kill` and :meth:`restart`.
+        :returns: Its name, for :meth:`ProcessFamily.kill` and :meth:`restart`.
         """
         names = itertools.chain(["triggerer"], (f"triggerer-{number}" for number in itertools.count(2)))
         name = next(name for name in names if name not in self.family.children)
@@ -172,7 +172,7 @@ class LocalAirflow:
 
     def restart(self, name: str) -> None:
         """
-        Start a component again that has been killed.
+        Restart a component that has been killed.
 
         :param name: ``api-server``, ``scheduler``, ``dag-processor``, ``triggerer``, ``triggerer-2``…
         """
@@ -183,11 +183,11 @@ class LocalAirflow:
 
     def wait_until_healthy(self, timeout: float = START_TIMEOUT) -> None:
         """
-        Wait until the REST API can be used and every component beats.
+        Wait until the REST API answers and every component is healthy.
 
-        :param timeout: seconds.
+        :param timeout: Seconds.
         :raises ProcessDiedError: as soon as a component has ended.
-        :raises TimeoutError: which names what is not healthy.
+        :raises TimeoutError: naming what is not healthy.
         """
         unhealthy = ["api-server"]
 
@@ -216,13 +216,13 @@ class LocalAirflow:
 
     def wait_for(self, done: Callable[[], Any], timeout: float, otherwise: Callable[[], str]) -> None:
         """
-        Ask again and again, while every component lives.
+        Wait until something is done, checking that every component is alive.
 
-        :param done: says whether to stop.
-        :param timeout: seconds.
-        :param otherwise: makes the message of the error when the time is over.
+        :param done: Returns whether it is done.
+        :param timeout: Seconds.
+        :param otherwise: Returns the error's message after the timeout.
         :raises ProcessDiedError: as soon as a component has ended.
-        :raises TimeoutError: when ``done`` does not become true in time.
+        :raises TimeoutError: if ``done`` does not become true in time.
         """
         deadline = time.monotonic() + timeout
         while not done():
@@ -233,7 +233,7 @@ class LocalAirflow:
 
     def run_until_interrupted(self) -> None:
         """
-        Do nothing while every component lives.
+        Wait while every component is alive.
 
         :raises ProcessDiedError: as soon as a component has ended.
         """
@@ -243,15 +243,15 @@ class LocalAirflow:
 
     def processes_of(self, task_instance_id: str) -> list[ProcessInfo]:
         """
-        Return the processes that hold a task instance now: the executor's worker and the task's own process.
+        Return the processes that currently hold a task instance: the executor's worker and the task's own process.
 
-        Both carry the task instance's id in their process title while they work on it (Linux only).
+        Both have the task instance's id in their process title while they work on it (Linux only).
         """
         return [process for process in self.family.members() if task_instance_id in process.command]
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different TCP ports that are free on the loopback address."""
+    """Return distinct TCP ports that are free on the loopback address."""
     held: list[socket.socket] = []
     try:
         while len(held) < count:

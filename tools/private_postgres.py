@@ -1,4 +1,4 @@
-"""A PostgreSQL of one's own for an hour: a cluster in a scratch folder, on a free loopback port."""
+"""A temporary PostgreSQL: a cluster in a scratch folder, on a free loopback port."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import Any
 
 from tools.local_airflow import free_ports
 
-#: Where Debian keeps the server's programs, off PATH.
+#: Debian keeps the server's programs here, not on PATH.
 _DEBIAN = Path("/usr/lib/postgresql")
-#: Whom root lets the server run as: it refuses to run as root.
+#: Users that root runs the server as, because it refuses to run as root.
 _UNPRIVILEGED = ("postgres", "nobody")
 
 #: Seconds.
@@ -34,10 +34,10 @@ class PrivatePostgres:
     """
     A cluster with an empty database ``postgres``, as a context manager.
 
-    Whatever it has confirmed survives its own end, however it is stopped, but not its machine's. Its folder is removed
-    at the end.
+    Confirmed data survives the server's end, however it is stopped, but not the machine's. The folder is removed on
+    exit.
 
-    :raises PostgresMissingError: where the programs are not installed.
+    :raises PostgresMissingError: if the programs are not installed.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class PrivatePostgres:
         """
         Start the server and wait until it takes connections.
 
-        :raises RuntimeError: when it does not, with the end of its log.
+        :raises RuntimeError: if it does not; with the end of its log.
         """
         settings = {
             "port": self.port,
@@ -94,7 +94,7 @@ class PrivatePostgres:
         command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         log = self._folder / "server.log"
         with log.open("ab") as output:
-            # a session of its own, so that a Ctrl-C in the terminal does not end it before Airflow
+            # in its own session, so that Ctrl-C in the terminal does not stop it before Airflow
             process = self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -112,9 +112,9 @@ class PrivatePostgres:
 
     def stop(self, signum: int = signal.SIGINT) -> None:
         """
-        End the server, if it runs.
+        Stop the server, if it is running.
 
-        :param signum: SIGINT breaks connections off and shuts down in order; SIGQUIT does so at once, and the next
+        :param signum: SIGINT, the default, ends connections and shuts down cleanly. SIGQUIT stops at once, and the next
             start recovers as after a crash.
         """
         process, self._process = self._process, None
@@ -158,12 +158,12 @@ def find_programs() -> Path:
     """
     Return the folder that holds ``initdb`` and ``postgres``.
 
-    :raises PostgresMissingError: where there is none.
+    :raises PostgresMissingError: if there is none.
     """
     candidates = sorted(_DEBIAN.glob("*/bin"), key=lambda folder: _number(folder.parent.name), reverse=True)
     if config := shutil.which("pg_config"):
-        told = subprocess.run([config, "--bindir"], stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
-        candidates.insert(0, Path(told))
+        answer = subprocess.run([config, "--bindir"], stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
+        candidates.insert(0, Path(answer))
     candidates += [Path(folder) for folder in os.get_exec_path()]
     for folder in candidates:
         if all((folder / program).exists() for program in ("initdb", "postgres", "pg_isready")):

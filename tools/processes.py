@@ -1,8 +1,8 @@
 """
-Processes that are sure to end with the one that started them.
+Processes that reliably end with the one that started them.
 
 Airflow's components start further processes, some of them in sessions of their own (LocalExecutor workers, task
-supervisors, log servers), and rename them. So a family of processes is told by a random mark in its environment,
+supervisors, log servers), and rename them. So a family of processes is recognized by a random mark in its environment,
 which every descendant inherits, and not by its tree or its names.
 """
 
@@ -24,21 +24,21 @@ from types import FrameType
 #: The environment variable that carries the family's mark.
 MARK = "SEEDANCE_LOCAL_AIRFLOW"
 
-#: Seconds that processes get to end by themselves before they are killed.
+#: Seconds that processes get to exit by themselves before they are killed.
 GRACE = 4.0
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ProcessDiedError(RuntimeError):
-    """A process that should run on has ended; the message holds the end of its log."""
+    """A process that should keep running has ended; the message has the end of its log."""
 
 
 class Interrupted(KeyboardInterrupt):
     """
-    A signal asks us to stop.
+    A signal asks the program to stop.
 
-    :param signum: the signal's number; ``128 + signum`` is the exit status that shells expect.
+    :param signum: The signal's number; ``128 + signum`` is the exit status that shells expect.
     """
 
     def __init__(self, signum: int) -> None:
@@ -63,7 +63,7 @@ def signals_interrupt() -> Iterator[None]:
 
 @contextlib.contextmanager
 def signals_wait() -> Iterator[None]:
-    """Hold the same signals off, so that an impatient second Ctrl-C cannot cut a cleanup short."""
+    """Ignore the same signals, so that a second Ctrl-C cannot cut a cleanup short."""
     with _handlers(signal.SIG_IGN):
         yield
 
@@ -91,7 +91,7 @@ class ProcessInfo:
 
 @dataclass
 class Child:
-    """A process that the family started itself: how it runs, and how to start it again."""
+    """A process that the family started itself."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -108,8 +108,8 @@ class ProcessFamily:
     """
     A set of processes that start, are found and end together.
 
-    :param cwd: the working directory of every process.
-    :param logs: the folder that takes one log file per process, ``<name>.log``.
+    :param cwd: The working directory of every process.
+    :param logs: The folder for one log file per process, ``<name>.log``.
     """
 
     def __init__(self, cwd: Path, logs: Path) -> None:
@@ -121,11 +121,11 @@ class ProcessFamily:
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Child:
         """
-        Start a process in a session of its own, its output appended to its log.
+        Start a process in its own session, with its output appended to its log.
 
-        :param name: how the family calls it; the name of an ended process may be used again.
-        :param command: program and arguments.
-        :param environment: its whole environment; the family's mark is added.
+        :param name: Its name in the family; the name of an ended process may be reused.
+        :param command: Program and arguments.
+        :param environment: Its whole environment; the family's mark is added.
         """
         environment = {**environment, MARK: self.mark}
         log = self.logs / f"{name}.log"
@@ -145,10 +145,10 @@ class ProcessFamily:
 
     def start_python(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
         """
-        Start this Python interpreter with some arguments, in a way that keeps renamed descendants findable.
+        Start this Python interpreter with some arguments, so that renamed descendants can still be found.
 
-        A process title fits into the space of the first command line only, and the mark must not be overwritten by
-        one: so the command line is lengthened by an ``-X`` option that nothing reads.
+        A process title overwrites the space of the first command line and must not reach the mark behind it, so the
+        command line is padded with an ``-X`` option that nothing reads.
         """
         command = [sys.executable, "-X", f"family={self.mark}{'-' * 64}", *arguments]
         return self.start(name, command, {**environment, "SPT_NOENV": "1"})
@@ -168,11 +168,11 @@ class ProcessFamily:
 
     def wait(self, name: str, timeout: float) -> None:
         """
-        Wait until a process has done its work, and forget it.
+        Wait until a process has exited, and forget it.
 
-        :param timeout: seconds.
-        :raises ProcessDiedError: when its exit status is not 0.
-        :raises subprocess.TimeoutExpired: when it takes longer.
+        :param timeout: Seconds.
+        :raises ProcessDiedError: if its exit status is not 0.
+        :raises subprocess.TimeoutExpired: if it takes longer.
         """
         child = self.children[name]
         if child.process.wait(timeout) != 0:
@@ -181,11 +181,11 @@ class ProcessFamily:
 
     def kill(self, name: str, signum: int = signal.SIGKILL) -> None:
         """
-        Send a signal to a process, wait for its end, and forget it.
+        Send a signal to a process, wait until it has exited, and forget it.
 
-        :param signum: SIGKILL hits its whole process group, as when its machine goes down; any other signal, such as
-            SIGTERM, the process alone, as service managers send it.
-        :raises subprocess.TimeoutExpired: when it has not ended after 60 s.
+        :param signum: SIGKILL, the default, goes to its whole process group, as when its machine goes down. Any other
+            signal, such as SIGTERM, goes to the process alone, as service managers send it.
+        :raises subprocess.TimeoutExpired: if it has not exited after 60 s.
         """
         process = self.children[name].process
         if signum == signal.SIGKILL:
@@ -200,15 +200,15 @@ class ProcessFamily:
         return processes_with(MARK, self.mark)
 
     def stop(self) -> None:
-        """End every process of the family, however deep: first politely, then, after :data:`GRACE`, by SIGKILL."""
+        """End every process of the family, however deep: by SIGTERM, then, after :data:`GRACE`, by SIGKILL."""
         with signals_wait():
-            # not the groups: Airflow's triggerer does not end when its subprocess gets the signal as well
+            # not the groups: Airflow's triggerer does not exit if its subprocess gets the signal as well
             for child in self.children.values():
                 child.process.terminate()
             deadline = time.monotonic() + GRACE
             while self._alive() and time.monotonic() < deadline:
                 time.sleep(0.1)
-            # several rounds, because a process may be forking while its siblings are killed
+            # several rounds, because a process may fork while its siblings are killed
             while self._alive():
                 for child in self.children.values():
                     with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What a video file is, read from the file itself."""
+"""Facts about a video, read from the file itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import av
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What was found by decoding a file from its beginning to its end."""
+    """What decoding a whole file found."""
 
     video_codec: str
     width: int
@@ -30,9 +30,9 @@ class VideoFacts:
 
 def video_facts(path: Path) -> VideoFacts:
     """
-    Decode every frame of a video and say what it is.
+    Decode every frame of a video and return its facts.
 
-    :raises av.error.FFmpegError: when it cannot be played.
+    :raises av.error.FFmpegError: if it cannot be played.
     """
     with av.open(str(path)) as container:
         video = container.streams.video[0]

@@ -17,7 +17,7 @@ from tools.emulator_process import EMULATOR_KEY, EmulatorProcess
 from tools.local_airflow import CHECKOUT, SCRATCH, LocalAirflow
 from tools.processes import signals_interrupt
 
-#: A generation takes 90 s divided by this: over at the trigger's second poll, so that deferral can be watched.
+#: A generation takes 90 s divided by this: it ends at the trigger's second poll, so that the deferral can be watched.
 SPEED = 6.0
 
 DAG_ID = "seedance_text_to_video"
@@ -26,7 +26,7 @@ S3_CONN_ID = "e2e_s3"
 
 @dataclass(frozen=True)
 class Stage:
-    """What the end-to-end tests play on."""
+    """What the end-to-end tests run on."""
 
     airflow: LocalAirflow
     emulator: EmulatorProcess
@@ -50,11 +50,11 @@ def stage() -> Iterator[Stage]:
 
 @dataclass
 class Run:
-    """One run of ``seedance_text_to_video``, as it was seen while it went on."""
+    """One run of ``seedance_text_to_video``, as observed while it ran."""
 
     run_id: str
     state: str = ""
-    #: Numbers of processes that held ``generate``, looked up while it was in the state.
+    #: Numbers of processes that held ``generate``, by its state at the time.
     workers: dict[str, list[int]] = field(default_factory=dict)
     posts: int = 0
     generated: dict[str, Any] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Run:
 
 @pytest.fixture(scope="session")
 def s3(stage: Stage) -> Iterator[Any]:
-    """A client of an S3 of our own, which Airflow knows as ``S3_CONN_ID``; the bucket is there."""
+    """A client of an S3 with a bucket, which Airflow knows as ``S3_CONN_ID``."""
     with s3_server() as url:
         made = client(url)
         made.create_bucket(Bucket=BUCKET)
@@ -79,14 +79,14 @@ def run(stage: Stage, s3: Any) -> Run:
     airflow = stage.airflow
     posts_before = stage.emulator.stats()["posts"]
     airflow.wait_for_dag(DAG_ID)
-    # with a space, since what a link leaves unquoted leads elsewhere
+    # with a space, because an unquoted one would break the link
     target = f"s3://{S3_CONN_ID}@{BUCKET}/made by airflow"
     seen = Run(airflow.rest.trigger(DAG_ID, {"target": target}))
 
     def over() -> bool:
         before = airflow.rest.task_instance(DAG_ID, seen.run_id, "generate")
         workers = len(airflow.processes_of(before["id"]))
-        # counts only if it was in the same state before and after the look
+        # counts only if the state was the same before and after counting
         if airflow.rest.task_instance(DAG_ID, seen.run_id, "generate")["state"] == before["state"]:
             seen.workers.setdefault(before["state"], []).append(workers)
         seen.state = airflow.rest.run_state(DAG_ID, seen.run_id)
@@ -104,6 +104,6 @@ def run(stage: Stage, s3: Any) -> Run:
 
 @pytest.fixture(scope="session")
 def fault_stage() -> Iterator[FaultStage]:
-    """A healthy Airflow on PostgreSQL, with two triggerers, whose parts can be broken."""
+    """A healthy Airflow on PostgreSQL with two triggerers, whose parts can be broken."""
     with set_up() as stage:
         yield stage

@@ -1,7 +1,7 @@
 """
-Whatever dies when, on a real Airflow: nothing is paid twice, and nothing paid for is lost.
+Whatever dies on a real Airflow, and whenever: nothing is paid twice, and nothing paid for is lost.
 
-The cases are in ``faults/cases.py``; each test judges one. At the end a table tells what was paid for and delivered.
+The cases are in ``faults/cases.py``; each test judges one. At the end, a table shows what was paid for and delivered.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.e2e.faults.campaign import Case, Verdict, table
 from tests.e2e.faults.cases import APART, TOGETHER
 from tests.e2e.faults.stage import FaultStage
 
-#: How many cases are played at the same time.
+#: How many cases run at the same time.
 AT_ONCE = 10
 
 Outcomes = dict[str, "Future[Verdict]"]
@@ -23,7 +23,7 @@ Outcomes = dict[str, "Future[Verdict]"]
 
 @pytest.fixture(scope="module")
 def outcomes(fault_stage: FaultStage, request: pytest.FixtureRequest) -> Iterator[Outcomes]:
-    """What becomes of every selected case: its verdict, or the error that it ends in. They are played meanwhile."""
+    """The outcome of every selected case: its verdict, or its error. The cases run in the background."""
     selected = [item.callspec.params.get("case") for item in request.session.items if hasattr(item, "callspec")]
     with ThreadPoolExecutor(AT_ONCE, "apart") as apart, ThreadPoolExecutor(1, "together") as together:
         played: Outcomes = {case.name: apart.submit(case.play, fault_stage) for case in APART if case in selected}

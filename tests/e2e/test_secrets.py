@@ -1,8 +1,8 @@
 """
-What runs leave behind holds no secret: neither key, nor Base64 payload, nor a link's signature, nor, in logs, a prompt.
+What runs leave behind holds no secret: no key, no Base64 payload, no link's signature and, in logs, no prompt.
 
-The runs of ``faults/dags/seedance_secrets.py`` succeed, fail in all ways, are retried, mapped and deferred, with
-services that repeat every secret in what they answer. Where the fault campaign ran before, what it left is walked, too.
+The runs of ``faults/dags/seedance_secrets.py`` succeed, fail in every way, are retried, mapped and deferred, with
+services that repeat every secret in their responses. If the fault campaign ran before, what it left is searched too.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from tests.e2e.faults.stage import FaultStage
 pytestmark = pytest.mark.timeout(900)
 
 DAG_ID = "seedance_secrets"
-#: Seconds until all tasks but the one that is stuck are over.
+#: Seconds until all tasks but the stuck one must have ended.
 PATIENCE = 300.0
 
-#: Connections whose services do otherwise than asked, and the tasks that use them.
+#: Connections whose services misbehave, and the tasks that use them.
 ODD = ("moderated_input", "moderated_output", "failing", "refusing", "unauthorized", "losing", "stuck")
 
 OVER = ("success", "failed", "upstream_failed")
@@ -44,7 +44,7 @@ SUCCEEDING = {
 
 @dataclass(frozen=True)
 class Secrets:
-    """What must not be found, each in pieces that are recognized wherever they are cut off."""
+    """What must not be found, each in pieces that are recognized even if it is truncated."""
 
     key: str
     picture: str
@@ -67,7 +67,7 @@ class Secrets:
 
 @dataclass(frozen=True)
 class Residue:
-    """What is left when all tasks but the one that is deferred are over."""
+    """What is left when all tasks but the deferred one have ended."""
 
     secrets: Secrets
     database: list[Trace]
@@ -94,24 +94,24 @@ def make_secrets() -> Secrets:
 
 
 def services(given: Secrets, stack: ExitStack) -> dict[str, Emulator]:
-    """Start a service for each connection; those that fail say all the secrets in what they answer."""
-    told = f"{given.link} and {given.picture[:2000]} and Bearer {given.key} ({given.key})"
-    all_told = f"'{given.prompt}' with {told}"
+    """Start a service for each connection; those that fail repeat all the secrets in their responses."""
+    some = f"{given.link} and {given.picture[:2000]} and Bearer {given.key} ({given.key})"
+    everything = f"'{given.prompt}' with {some}"
     made = {}
     for kind in ("good", *ODD):
         words: dict[str, Any] = {
             f"moderate_{stage}_words": [given.prompt] for stage in ("input", "output") if kind == f"moderated_{stage}"
         }
         made[kind] = stack.enter_context(Emulator(speed=30, api_keys=[given.key], **words))
-    # a query knows no prompt, and neither does what is answered to one
-    made["good"].fault(route="query", status=500, json=gateway_error(told), count=4)
-    made["good"].fault(route="query", status=200, body=f"<html>{told}</html>", count=3)
-    made["good"].fault(route="download", status=403, body=f"<Error>{told}</Error>", count=4)
-    made["failing"].fault(route="generation", fail={"code": "InternalServiceError", "message": all_told})
-    made["failing"].fault(route="generation", fail={"code": "x", "message": all_told, "plain": True}, count=0)
-    made["refusing"].fault(route="create", status=400, json=gateway_error(all_told), count=0)
-    made["unauthorized"].fault(route="create", status=401, json=openai_error(all_told), count=0)
-    made["losing"].fault(route="create", status=502, body=f"<html>{all_told}</html>", accept=True, count=0)
+    # a query has no prompt, and neither has the response to one
+    made["good"].fault(route="query", status=500, json=gateway_error(some), count=4)
+    made["good"].fault(route="query", status=200, body=f"<html>{some}</html>", count=3)
+    made["good"].fault(route="download", status=403, body=f"<Error>{some}</Error>", count=4)
+    made["failing"].fault(route="generation", fail={"code": "InternalServiceError", "message": everything})
+    made["failing"].fault(route="generation", fail={"code": "x", "message": everything, "plain": True}, count=0)
+    made["refusing"].fault(route="create", status=400, json=gateway_error(everything), count=0)
+    made["unauthorized"].fault(route="create", status=401, json=openai_error(everything), count=0)
+    made["losing"].fault(route="create", status=502, body=f"<html>{everything}</html>", accept=True, count=0)
     made["stuck"].fault(route="generation", stuck=True, count=0)
     return made
 
@@ -165,7 +165,7 @@ def holding(traces: list[Trace], pieces: list[str]) -> list[Trace]:
 
 
 def is_own_input(trace: Trace) -> bool:
-    """Whether the test itself put it there: the run's params, as stored, and as Airflow logs who triggered it."""
+    """Return whether the test itself put it there: in the run's params, as stored and as logged by Airflow."""
     if trace.place == "dag_run.conf":
         return True
     if trace.place == "log.extra" and trace.row.get("event") == "trigger_dag_run":
@@ -173,13 +173,13 @@ def is_own_input(trace: Trace) -> bool:
     return trace.place == "xcom.value" and trace.row.get("task_id") == "requests"
 
 
-def told(traces: list[Trace]) -> str:
+def places_of(traces: list[Trace]) -> str:
     """Return where secrets were found, without them."""
     return "\n".join(sorted({str(trace) for trace in traces}))
 
 
 def test_tasks_ended_as_they_were_made_to(residue: Residue) -> None:
-    """Else finding nothing would mean nothing."""
+    """Otherwise, finding nothing would mean nothing."""
     assert {task for task, states in residue.states.items() if states == {"success"}} == SUCCEEDING
     assert residue.states["stuck"] == {"deferred"}
     failed = {task for task, states in residue.states.items() if states == {"failed"}}
@@ -188,7 +188,7 @@ def test_tasks_ended_as_they_were_made_to(residue: Residue) -> None:
 
 
 def test_everything_was_walked(residue: Residue) -> None:
-    """The secrets are where they were put in, and each kind of place was looked at."""
+    """The secrets are where they were put in, and every kind of place was searched."""
     given = residue.secrets
     for pieces in (given.payload, given.signature, [given.prompt]):
         assert {"dag_run.conf", "xcom.value"} <= {trace.place for trace in holding(residue.database, pieces)}
@@ -202,17 +202,17 @@ def test_everything_was_walked(residue: Residue) -> None:
 
 
 def test_key_is_nowhere(residue: Residue) -> None:
-    assert told(holding(residue.database + residue.logs + residue.counts, [residue.secrets.key])) == ""
+    assert places_of(holding(residue.database + residue.logs + residue.counts, [residue.secrets.key])) == ""
 
 
 def test_payload_is_nowhere_but_where_it_was_put_in(residue: Residue) -> None:
     found = holding(residue.database + residue.logs + residue.counts, residue.secrets.payload)
-    assert told([trace for trace in found if not is_own_input(trace)]) == ""
+    assert places_of([trace for trace in found if not is_own_input(trace)]) == ""
 
 
 def test_signature_of_an_input_link_is_nowhere_but_where_it_was_put_in(residue: Residue) -> None:
     found = holding(residue.database + residue.logs + residue.counts, residue.secrets.signature)
-    assert told([trace for trace in found if not is_own_input(trace)]) == ""
+    assert places_of([trace for trace in found if not is_own_input(trace)]) == ""
 
 
 def test_signature_of_a_result_link_is_only_in_the_xcom_that_carries_the_link(residue: Residue) -> None:
@@ -225,13 +225,13 @@ def test_signature_of_a_result_link_is_only_in_the_xcom_that_carries_the_link(re
     assert signatures
     found = holding(residue.database + residue.logs + residue.counts, [*signatures, "X-Tos-Signature="])
     carriers = ("return_value", "video_url", "last_frame_url", "_link_SeedanceVideoLink")
-    assert told([t for t in found if not (t.place == "xcom.value" and t.row["key"] in carriers)]) == ""
+    assert places_of([t for t in found if not (t.place == "xcom.value" and t.row["key"] in carriers)]) == ""
 
 
 def test_prompt_is_in_no_log_and_no_count(residue: Residue) -> None:
-    assert told(holding(residue.logs + residue.counts, [residue.secrets.prompt])) == ""
+    assert places_of(holding(residue.logs + residue.counts, [residue.secrets.prompt])) == ""
 
 
 def test_record_of_a_submission_holds_no_prompt(residue: Residue) -> None:
     stores = [trace for trace in residue.database if trace.place.startswith(("task_state_store.", "trigger."))]
-    assert told(holding(stores, [residue.secrets.prompt])) == ""
+    assert places_of(holding(stores, [residue.secrets.prompt])) == ""

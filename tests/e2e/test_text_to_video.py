@@ -20,13 +20,13 @@ def test_generate_is_deferred_while_the_service_works(run: Run) -> None:
 
 def test_no_worker_process_holds_the_task_while_it_is_deferred(run: Run) -> None:
     held = run.workers["deferred"]
-    # the worker that submitted may still be going at first; then there is none until the end
+    # the submitting worker may still be exiting at first; then there is none until the end
     assert held[-1] == 0
     assert held == sorted(held, reverse=True)
 
 
 def test_worker_processes_are_seen_while_the_task_runs(run: Run) -> None:
-    """Else seeing none of them during the deferral would mean nothing."""
+    """Otherwise, seeing none during the deferral would mean nothing."""
     assert max(run.workers["running"]) > 0
 
 

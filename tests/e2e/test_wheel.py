@@ -1,4 +1,4 @@
-"""The distribution: what is built, and that it works in an environment where nothing else of the project is."""
+"""The distribution: what is built, and that it works in an environment with nothing else of the project."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ with Emulator(speed=300) as emulator:
     initdb()
     bag = DagBag(sys.argv[1])
     run = bag.dags["seedance_text_to_video"].test(run_conf={"target": f"file://{sys.argv[2]}"})
-    told = {
+    report = {
         "state": str(run.state),
         "errors": bag.import_errors,
         "posts": emulator.stats()["posts"],
         "package": airflow_provider_seedance.__file__,
     }
-    Path(sys.argv[2], "told.json").write_text(json.dumps(told))
+    Path(sys.argv[2], "report.json").write_text(json.dumps(report))
 """
 
 
@@ -185,8 +185,8 @@ def test_example_dag_runs_from_the_wheel(complete: Environment, tmp_path: Path) 
     dags.mkdir(parents=True)
     shutil.copy(CHECKOUT / "example_dags" / "seedance_text_to_video.py", dags)
     done = complete.run("python", "-c", RUN_A_DAG, dags, tmp_path)
-    told = json.loads((tmp_path / "told.json").read_text())
-    assert (told["state"], told["errors"], told["posts"]) == ("success", {}, 1), f"{done.stdout}\n{done.stderr}"
-    assert Path(told["package"]).is_relative_to(complete.folder)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["state"], report["errors"], report["posts"]) == ("success", {}, 1), f"{done.stdout}\n{done.stderr}"
+    assert Path(report["package"]).is_relative_to(complete.folder)
     (video,) = tmp_path.glob("*.mp4")
     assert video.read_bytes()[4:8] == b"ftyp"

@@ -14,7 +14,7 @@ from tests.s3 import BUCKET, client, connection, emptied, s3_server
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the waits before a trigger's first look and between tries of a call; their number and kind stay."""
+    """Shorten the waits before a trigger's first poll and between tries of a call; their number and kind stay."""
     monkeypatch.setattr("airflow_provider_seedance.api.polling.FIRST_POLL_DELAY", 0.05)
     monkeypatch.setattr("airflow_provider_seedance.hooks.base.READ_BACKOFF", 0.01)
     monkeypatch.setattr("airflow_provider_seedance.hooks.base.SUBMIT_BACKOFF", 0.01)
@@ -39,7 +39,7 @@ def _shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(_shared_emulator: Emulator, connect: Callable[..., None]) -> Emulator:
-    """A module's emulator without memory of the tests before; ``seedance_default`` points to it. 0.3 s a generation."""
+    """A module's emulator, reset for each test; ``seedance_default`` points to it. A generation takes 0.3 s."""
     _shared_emulator.reset()
     _shared_emulator.set_api_keys("sk-emulator")
     connect(host=_shared_emulator.url)
@@ -48,7 +48,7 @@ def emulator(_shared_emulator: Emulator, connect: Callable[..., None]) -> Emulat
 
 @pytest.fixture
 def slow_emulator(connect: Callable[..., None]) -> Iterator[Emulator]:
-    """An emulator whose generations take as long as the service's: over when a test says so."""
+    """An emulator whose generations take as long as the service's, so that a test decides when they finish."""
     with Emulator(speed=1) as emulator:
         connect(host=emulator.url)
         yield emulator
@@ -56,14 +56,14 @@ def slow_emulator(connect: Callable[..., None]) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="session")
 def _s3_url() -> Iterator[str]:
-    """One for all tests: Airflow keeps a connection's storage for as long as a process lives."""
+    """One S3 for all tests: Airflow keeps a connection's storage for the lifetime of a process."""
     with s3_server() as url:
         yield url
 
 
 @pytest.fixture
 def s3(_s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of an S3 with one empty bucket, which ``aws_default`` reaches too."""
+    """A client of an S3 with one empty bucket, which ``aws_default`` connects to as well."""
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(_s3_url))
     made = client(_s3_url)
     made.create_bucket(Bucket=BUCKET)

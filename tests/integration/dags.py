@@ -11,7 +11,7 @@ from typing import Any
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "example_dags").glob("*.py"))
 
-#: Examples of what is done with a finished video.
+#: Examples that do something with a finished video.
 DOWNSTREAM = {
     f"seedance_{name}"
     for name in ("asset_producer_consumer", "file_transfer", "http_to_s3", "storyboard", "taskflow", "to_s3")
@@ -38,9 +38,9 @@ def example(file: str, dag: str | None = None) -> Any:
 
 def run(dag: Any, conf: Mapping[str, str], retries: int = 0) -> Any:
     """
-    Run a Dag to its good end in this process, its triggers in line.
+    Run a Dag in this process until it has succeeded, its triggers inline.
 
-    :param retries: Retries of each task, without a delay; none by default, as they would only be waited for.
+    :param retries: Retries of each task, without a delay. Default: none, because they would only cost time.
     :returns: The Dag run.
     """
     for task in dag.tasks:

@@ -1,4 +1,4 @@
-"""The examples of what is done with a finished video, on every Airflow that the provider supports."""
+"""The examples that do something with a finished video, on every supported Airflow."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_storyboard_becomes_one_film(seedance_emulator: Emulator, tmp_path: Path
 def test_storyboard_pays_no_shot_again_for_another_that_is_retried(
     seedance_emulator: Emulator, s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second shot fails and is generated anew, its first frame's link dead; the third's task fails once paid."""
+    """The second shot fails and is generated again after its first frame's link expired; the third fails once paid."""
     seedance_emulator.fault(route="generation", fail={"code": "InternalServiceError", "message": "x"}, skip=1)
     complete: Callable[..., Any] = SeedanceGenerateVideoOperator.execute_complete
     tries: list[str] = []

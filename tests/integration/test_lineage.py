@@ -1,4 +1,4 @@
-"""What OpenLineage is told, by way of its own provider and client: extractor, adapter, redaction and serialisation."""
+"""What OpenLineage receives, through its own provider and client: extractor, adapter, redaction and serialization."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Sent(Transport):
 
 
 def after(make: Callable[[], BaseOperator]) -> BaseOperator:
-    """Run a task, and return the operator as it is when OpenLineage asks it: the one that resumed, if it deferred."""
+    """Run a task, and return the operator that OpenLineage asks: the one that resumed, if it deferred."""
     made: list[BaseOperator] = []
 
     def remembered() -> BaseOperator:
@@ -76,13 +76,13 @@ def generate(**arguments: Any) -> BaseOperator:
 def extracted(
     operator: BaseOperator, state: TaskInstanceState = TaskInstanceState.SUCCESS
 ) -> OperatorLineage[Any, Any]:
-    """As the listener asks for it."""
+    """Return the lineage as the listener requests it."""
     dagrun, ti = SimpleNamespace(run_id="manual__1"), SimpleNamespace(task=operator)
     return ExtractorManager().extract_metadata(dagrun, operator, state, ti)
 
 
 def emitted(lineage: OperatorLineage[Any, Any]) -> Any:
-    """As it is sent: put into an event, redacted, checked and serialised by OpenLineage's own code."""
+    """Return the event as sent: built, redacted, checked and serialized by OpenLineage's own code."""
     transport = Sent()
     OpenLineageAdapter(client=OpenLineageClient(transport=transport)).complete_task(
         run_id=str(uuid4()),
@@ -240,7 +240,7 @@ def test_each_member_of_the_facet_is_documented() -> None:
 
 
 def test_client_takes_the_event_as_one_of_its_own(emulator: Emulator) -> None:
-    """Its classes check run id, time and addresses; parsing the answer back proves that nothing was lost."""
+    """Its classes check run id, time and addresses; parsing the event proves that nothing was lost."""
     emulator.asset_options(unknown="accept")
     lineage = extracted(generate(**MANY_MEDIA, reference_images=["asset://asset-20260101-abc"]))
     assert all(type(dataset) is InputDataset for dataset in lineage.inputs)

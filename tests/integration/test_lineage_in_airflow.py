@@ -1,4 +1,4 @@
-"""Tasks in a process of their own: where OpenLineage is missing, and where Airflow itself sends its events."""
+"""Tasks in their own process: without OpenLineage, and with Airflow itself sending the events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import sys
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        # Airflow asks the installed provider what it is, which needs these two alone
+        # Airflow asks the installed provider for its info, which needs only these two
         kept = ("airflow.providers.openlineage", "airflow.providers.openlineage.get_provider_info")
         if name.startswith(("openlineage", "airflow.providers.openlineage")) and name not in kept:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)

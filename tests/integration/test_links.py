@@ -1,4 +1,4 @@
-"""What the extra link is once a task has run against the emulator."""
+"""The extra link after a task has run against the emulator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CAT = {"prompt": "a cat", "resolution": "480p", "duration": 4, "poll_interval": 
 
 
 class Linked(Task):
-    """A task instance that remembers the operator of the process that ended it."""
+    """A task instance that remembers the last operator it made, which ended it."""
 
     def __init__(self, kind: type[Any], **arguments: Any) -> None:
         def make() -> Any:

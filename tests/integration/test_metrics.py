@@ -16,7 +16,7 @@ from tests.harness import Task
 
 
 class Recorder:
-    """Stands where Airflow's statistics are sent off, and keeps them."""
+    """Replaces Airflow's statistics client and records what it is given."""
 
     def __init__(self) -> None:
         self.counters: Counter[str] = Counter()
@@ -31,7 +31,7 @@ class Recorder:
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """What is counted."""
+    """The recorder of all that is counted."""
     recorder = Recorder()
     monkeypatch.setattr(metrics, "Stats", recorder)
     return recorder

@@ -1,4 +1,4 @@
-"""The extra link: where it leads, and that Airflow keeps it."""
+"""The extra link: what it opens, and that Airflow keeps it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GCS_PAGE = "https://console.cloud.google.com/storage/browser/_details"
 
 
 def link_of(operator: Any) -> str:
-    key: Any = None  # all that Airflow tells of the task instance is not needed
+    key: Any = None  # the link does not need the task instance
     return LINK.get_link(operator, ti_key=key)
 
 
@@ -45,7 +45,7 @@ def link_of(operator: Any) -> str:
             "wasbs://my_azure@container@account.blob.core.chinacloudapi.cn/a.mp4",
             "https://account.blob.core.chinacloudapi.cn/container/a.mp4",
         ),
-        # the account stands in the connection
+        # the account is in the connection
         ("abfs://my_azure@container/videos/a.mp4", "abfs://container/videos/a.mp4"),
         ("az://container/videos/a.mp4", "az://container/videos/a.mp4"),
         ("file:///data/a b#1.mp4", "file:///data/a%20b%231.mp4"),

@@ -79,7 +79,7 @@ def test_every_extra_link_named_is_one_and_none_is_left_out() -> None:
 
 @pytest.mark.parametrize("section", ["operators", "sensors", "triggers"])
 def test_every_module_with_something_for_users_is_named(section: str) -> None:
-    """One that Airflow is not told of is missing from its reference and its ``providers`` commands."""
+    """A module that is not listed is missing from Airflow's reference and its ``providers`` commands."""
     folder = files("airflow_provider_seedance").joinpath(section)
     names = [file.name.removesuffix(".py") for file in folder.iterdir() if file.name.endswith(".py")]
     modules = {f"airflow_provider_seedance.{section}.{name}" for name in names if name != "__init__"}

@@ -1,4 +1,4 @@
-"""The documentation is true: its code runs, its tables are those of the code, its links lead somewhere."""
+"""The documentation is true: its code runs, its tables match the code, its links work."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_dag_runs(dag_id, seedance_emulator):
 
 
 def test_dags_and_tests_run_in_a_project_of_a_users_own(tmp_path: Path) -> None:
-    """Every Dag in a folder, and every test beside it, as the section on testing says, run by pytest."""
+    """Every Dag in a folder, and every test next to it, run by pytest as the section on testing says."""
     (tmp_path / "dags").mkdir()
     (tmp_path / "tests").mkdir()
     dag_ids = []

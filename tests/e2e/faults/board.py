@@ -1,4 +1,4 @@
-"""What Airflow's metadata database says of the runs, read twice a second by one reader for all who wait."""
+"""The states of the runs in Airflow's metadata database, read twice a second for everyone who waits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg2
 
-#: Seconds between two looks.
+#: Seconds between two readings.
 INTERVAL = 0.5
 
 _QUERY = """
@@ -24,7 +24,7 @@ LEFT JOIN trigger AS waiting ON waiting.id = task.trigger_id
 
 @dataclass(frozen=True)
 class TaskState:
-    """A task instance; its ``id`` is another one for each try."""
+    """A task instance; each try has a new ``id``."""
 
     id: str
     state: str | None
@@ -42,9 +42,9 @@ class RunState:
 
 class Board:
     """
-    The latest look at the database.
+    The latest reading of the database.
 
-    :param dsn: the database's address.
+    :param dsn: The database's address.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -65,12 +65,12 @@ class Board:
 
     def wait_for(self, run_id: str, true: Callable[[RunState], bool], timeout: float, what: str) -> RunState:
         """
-        Wait until something is true of a run, by looks that began after this call.
+        Wait until something is true of a run, by readings that began after this call.
 
-        :param timeout: seconds.
-        :param what: what is waited for, for the error.
-        :returns: the run as it was then.
-        :raises TimeoutError: which tells how the run stands.
+        :param timeout: Seconds.
+        :param what: What is waited for, for the error.
+        :returns: The run as it was then.
+        :raises TimeoutError: with the run's current state.
         """
         called = time.monotonic()
         with self._changed:
@@ -82,11 +82,11 @@ class Board:
                     raise TimeoutError(f"{run_id}: {what} did not come in {timeout:.0f} s; it is {seen}")
 
     def now(self, run_id: str) -> RunState:
-        """Return a run as it stands now."""
-        return self.wait_for(run_id, lambda run: True, 120, "a look at the database")
+        """Return a run's current state."""
+        return self.wait_for(run_id, lambda run: True, 120, "a reading of the database")
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        """Ask the database something else, over a connection of its own."""
+        """Run another query, over its own connection."""
         with closing(psycopg2.connect(self._dsn)) as connection, connection.cursor() as cursor:
             cursor.execute(statement)
             rows: list[tuple[Any, ...]] = cursor.fetchall()

@@ -1,4 +1,4 @@
-"""A wire that can be cut: a TCP relay to a server on this machine."""
+"""A connection that can be cut: a TCP relay to a server on this machine."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 class Wire:
     """
-    Listens on a port of its own and passes everything on to a server, both ways.
+    A relay that listens on its own port and passes everything on to a server, both ways.
 
-    :param url: the server's base URL.
+    :param url: The server's base URL.
 
-    ``url`` is the wire's own base URL, always the same.
+    ``url`` is the relay's own base URL, which does not change.
     """
 
     def __init__(self, url: str) -> None:
@@ -32,14 +32,15 @@ class Wire:
         """
         Let nothing through.
 
-        :param silently: nothing answers any more, as when packets are dropped; else connections end and are refused.
+        :param silently: Nothing answers any more, as when packets are dropped. Otherwise connections end and are
+            refused.
         """
         self._silent = silently
         if not silently:
             self.close()
 
     def mend(self) -> None:
-        """Let connections through again; those from before are lost."""
+        """Let connections through again; earlier ones are lost."""
         self.close()
         self._silent = False
         self._listen()

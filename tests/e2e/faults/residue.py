@@ -1,4 +1,4 @@
-"""Everything that runs leave behind, as text: each value of the metadata database and each line of each log."""
+"""Everything that runs leave behind, as text: every value of the metadata database and every line of every log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Trace:
 
     :param place: ``table.column`` for the database, a log file's path, or what the caller names.
     :param text: The value.
-    :param row: For the database, the other columns of its row that tell what it belongs to.
+    :param row: For the database, the columns of its row that identify what it belongs to.
     """
 
     place: str
@@ -34,15 +34,15 @@ class Trace:
         return f"{self.place} of {self.row}" if self.row else self.place
 
 
-#: Columns that tell what a row belongs to.
+#: Columns that identify what a row belongs to.
 _NAMES = ("dag_id", "task_id", "map_index", "key", "event", "conn_id", "classpath")
 
-#: Where the key belongs, encrypted.
+#: Columns where the key belongs, encrypted.
 _SAFES = (("connection", "password"), ("connection", "extra"))
 
 
 def in_database(dsn: str, fernet_key: str) -> Iterator[Trace]:
-    """Yield every value of every table, what is compressed or encrypted in the clear, but the connections' secrets."""
+    """Yield every value of every table, decompressed and decrypted, except the connections' secrets."""
     fernet = Fernet(fernet_key)
     with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'")

@@ -1,4 +1,4 @@
-"""A service that can be killed and started again: an emulator in a process of its own, which keeps what it knows."""
+"""A service that can be killed and restarted: an emulator in its own process, which keeps its state."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class ServiceProcess(EmulatorControl):
 
     :param family: The processes that it joins, and with which it ends.
     :param name: Its name among them.
-    :param state: The file that keeps what it knows.
-    :param speed: How many times faster than the service.
+    :param state: The file with its state.
+    :param speed: How many times faster than the service it is.
     """
 
     def __init__(self, family: ProcessFamily, name: str, state: Path, speed: float) -> None:
@@ -36,7 +36,7 @@ class ServiceProcess(EmulatorControl):
         wait_until(self._answers, f"an answer of {self._name}", 60)
 
     def kill(self) -> None:
-        """End it by SIGKILL, if it runs."""
+        """Kill it, if it is running."""
         if self._name in self._family.children:
             self._family.kill(self._name)
 

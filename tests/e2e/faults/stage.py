@@ -1,4 +1,4 @@
-"""What the fault campaign plays on: Airflow on PostgreSQL with two triggerers, and services on demand."""
+"""What the fault campaign runs on: Airflow on PostgreSQL with two triggerers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tools.processes import signals_interrupt
 #: The campaign's Dags: one that waits in the triggerer, one that waits in the worker.
 DEFERRING, WAITING = "seedance_faults_deferring", "seedance_faults_waiting"
 
-#: Airflow notices a dead worker, triggerer or scheduler within half a minute. Not sooner, since a healthy one may be
-#: late by many seconds on two busy cores, and a scheduler that believes itself dead kills its tasks.
+#: Airflow notices a dead worker, triggerer or scheduler within half a minute. Not sooner, because a healthy one can be
+#: many seconds late on two busy cores, and a scheduler that believes itself dead kills its tasks.
 SETTINGS = {
     "AIRFLOW__CORE__PARALLELISM": "10",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "25",
@@ -39,9 +39,9 @@ class FaultStage:
 
     :param airflow: The running Airflow.
     :param postgres: Its database.
-    :param board: What its database says of the runs.
-    :param statsd: What its components and tasks have counted.
-    :param folder: For what the runs write.
+    :param board: The states of the runs in its database.
+    :param statsd: The metrics of its components and tasks.
+    :param folder: For the files of the runs.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class FaultStage:
 
     def start_triggerer(self, name: str | None = None) -> None:
         """
-        Start a triggerer and wait until it is at work.
+        Start a triggerer and wait until it works.
 
-        :param name: One that was killed; a further one by default.
+        :param name: One that was killed. Default: a further one.
         """
         if name is None:
             name = self.airflow.add_triggerer()
@@ -77,8 +77,8 @@ class FaultStage:
         self.meet_triggerer(name)
 
     def meet_triggerer(self, name: str) -> None:
-        """Learn the job id under which the triggerer started last works."""
-        self.airflow.wait_for(lambda: self._unmet_triggerer(), 120, lambda: f"{name} is not at work")
+        """Find the job id of the triggerer that was started last."""
+        self.airflow.wait_for(lambda: self._unmet_triggerer(), 120, lambda: f"{name} does not work")
         job_id = self._unmet_triggerer()
         assert job_id is not None
         self._triggerers[job_id] = name
@@ -88,12 +88,12 @@ class FaultStage:
         return next((job_id for (job_id,) in rows if job_id not in self._triggerers), None)
 
     def holder_of(self, task: TaskState) -> str | None:
-        """Return the name of the triggerer that holds a deferred task's trigger now, None where none does."""
+        """Return the name of the triggerer that currently holds a deferred task's trigger, or None."""
         return None if task.triggerer_id is None else self._triggerers[task.triggerer_id]
 
     @contextmanager
     def components_kept_up(self) -> Iterator[None]:
-        """Start components again that end, as a service manager does."""
+        """Restart components that exit, as a service manager does."""
         ending = threading.Event()
 
         def keep_up() -> None:

@@ -1,4 +1,4 @@
-"""Listens to what Airflow's components and tasks count."""
+"""A listener for the metrics of Airflow's components and tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class StatsdListener:
     """
     A StatsD server that keeps every line, as a context manager.
 
-    ``settings`` are Airflow's environment variables that make it send here.
+    ``settings`` are the environment variables that make Airflow send here.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class StatsdListener:
             "AIRFLOW__METRICS__STATSD_ON": "True",
             "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
             "AIRFLOW__METRICS__STATSD_PORT": str(self._socket.getsockname()[1]),
-            # tags, which Airflow leaves out of plain StatsD
+            # for tags, which Airflow omits from plain StatsD
             "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
         }
 

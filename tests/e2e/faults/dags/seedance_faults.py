@@ -1,8 +1,8 @@
 """
-Dags for the fault campaign: one video, generated and saved, by a worker that can be told where to stand still.
+Dags for the fault campaign: one video, generated and saved, by a worker that pauses at a chosen point.
 
-The provider's own code runs unchanged. Around it, the operator stands still, once, at the point that the run's param
-``stand_still_at`` names: it leaves a file of that name in the run's folder, and goes on when the test removes it.
+The provider's own code runs unchanged. Around it, the operator pauses, once, at the point that the run's param
+``stand_still_at`` names: it creates a file of that name in the run's folder, and continues when the test removes it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from airflow_provider_seedance.transfers.seedance_to_object_storage import Seeda
 
 class StandStill:
     """
-    The one point of a run at which its worker stands still.
+    The one point of a run at which its worker pauses.
 
     :param params: The run's params.
     """
@@ -29,7 +29,7 @@ class StandStill:
         self._point, self._folder = params["stand_still_at"], Path(params["folder"])
 
     def at(self, point: str) -> None:
-        """Stand still if this is the point and no worker was here before."""
+        """Pause if this is the point and no worker was here before."""
         if point != self._point:
             return
         try:
@@ -94,7 +94,7 @@ for dag_id, deferrable in (("seedance_faults_deferring", True), ("seedance_fault
             "folder": Param("", type="string"),
             "stand_still_at": Param("", type="string"),
         },
-        # enough tries for a service that is out of order for a minute
+        # enough tries for a service that is broken for a minute
         default_args={"retries": 25, "retry_delay": timedelta(seconds=2)},
     ):
         generate = StoppableGenerateVideoOperator(

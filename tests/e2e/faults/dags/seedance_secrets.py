@@ -1,4 +1,4 @@
-"""A Dag for the secrets test: whatever a run can leave behind, with secrets that come in by params and XCom only."""
+"""A Dag for the secrets test: everything that a run can leave behind, with secrets from params and XCom only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOpera
 from airflow_provider_seedance.sensors.generation import SeedanceGenerationSensor
 from airflow_provider_seedance.transfers.seedance_to_object_storage import SeedanceToObjectStorageOperator
 
-#: The connection whose service does as asked, and the kinds of those that do not.
+#: The connection whose service works, and the kinds of those that do not.
 GOOD = "secrets-good"
 ODD = ("moderated_input", "moderated_output", "failing", "refusing", "unauthorized", "losing", "stuck")
 
@@ -65,7 +65,7 @@ with DAG(
 
     @task(show_return_value_in_logs=False)
     def requests(**context: Any) -> list[dict[str, Any]]:
-        """Media that come by XCom, one request for each mapped task."""
+        """Return media by XCom, one request per mapped task."""
         params = context["params"]
         return [
             {"prompt": params["prompt"], "first_frame": params["picture"]},
@@ -79,7 +79,7 @@ with DAG(
     )
     mapped_save.expand(generation=mapped_output)
 
-    # what fails, and says why
+    # tasks that fail, and report why
     for kind in ODD:
         generate(kind, seedance_conn_id=f"secrets-{kind}", first_frame=PICTURE, last_frame=LINK)
     generate("bad_link", first_frame=f"{LINK} {PICTURE}")
