@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from airflow_provider_seedance.api.formats import sniff_format
+from airflow_provider_seedance.api.media import sniff_format
 from airflow_provider_seedance.exceptions import SeedanceServiceError
 
 #: Bytes of the ``moov`` box that are kept to look for the duration. That of a 15 s clip has some 10 KB.

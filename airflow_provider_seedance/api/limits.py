@@ -1,7 +1,8 @@
 """
 What the service takes, as tables: one place to extend when it offers another model, resolution or ratio.
 
-The numbers are the vendor's (contract 1.1 to 1.4, 4). Sizes in MB are read as MiB, durations are seconds.
+The numbers are the vendor's (contract.md#create-request to contract.md#models, contract.md#assets). Sizes in MB are
+read as MiB; durations are in seconds.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from dataclasses import dataclass
 
 MIB = 1024 * 1024
 
-#: Seconds between two questions, the vendor's advice (contract 2.5).
+#: Seconds between two status checks, as the vendor recommends (contract.md#polling-and-link-life).
 DEFAULT_POLL_INTERVAL = 15.0
-#: The same for an asset, which is processed in 6 to 20 seconds (contract 4.2).
+#: The same for an asset, which is processed in 6 to 20 seconds (contract.md#create-asset).
 DEFAULT_ASSET_POLL_INTERVAL = 5.0
 
 DEFAULT_MODEL = "seedance-2.0"
 DEFAULT_RESOLUTION = "720p"
 DEFAULT_DURATION = 5
 
-#: The ratio that follows the input; with no media to follow the service chooses.
+#: The ratio that follows the input; without media to follow, the service chooses.
 ADAPTIVE = "adaptive"
 RATIOS = ("16:9", "4:3", "1:1", "3:4", "9:16", "21:9", ADAPTIVE)
 
@@ -42,13 +43,13 @@ class ModelLimits:
     ratios: tuple[str, ...] = RATIOS
 
 
-#: Models that Starrise documents (contract 1.4). Any other name is passed on, unchecked and with a warning.
+#: Models that Starrise documents (contract.md#models). Any other name is passed on, unchecked and with a warning.
 MODELS: Mapping[str, ModelLimits] = {
     "seedance-2.0": ModelLimits(("480p", "720p", "1080p")),
     "seedance-2.0-ultra": ModelLimits(("720p", "1080p", "2k")),
 }
 
-#: What at least one known model takes: all that can be said while the connection's model is not known yet.
+#: What at least one known model takes: all that can be checked while the connection's model is not known yet.
 ANY_MODEL = ModelLimits(
     resolutions=tuple(dict.fromkeys(name for model in MODELS.values() for name in model.resolutions)),
     min_duration=min(model.min_duration for model in MODELS.values()),
@@ -56,7 +57,7 @@ ANY_MODEL = ModelLimits(
     ratios=tuple(dict.fromkeys(ratio for model in MODELS.values() for ratio in model.ratios)),
 )
 
-#: Width and height in pixels of the video made (contract 1.3).
+#: Width and height of the video in pixels (contract.md#output-pixels).
 PIXELS: Mapping[str, Mapping[str, tuple[int, int]]] = {
     "480p": {
         "16:9": (864, 496),
@@ -84,20 +85,20 @@ PIXELS: Mapping[str, Mapping[str, tuple[int, int]]] = {
     },
 }
 
-#: Frames per second of every video made (contract 1.3).
+#: Frames per second of every video made (contract.md#output-pixels).
 FPS = 24
 
-#: How many items of a kind one request may hold (contract 1.2).
+#: How many items of a kind one request may have (contract.md#content-rules).
 MAX_ITEMS: Mapping[str, int] = {"image": 9, "video": 3, "audio": 3}
 
-#: Formats by kind, as their own bytes tell them (contract 1.1, 1.2).
+#: Formats by kind, as detected from a file's own bytes (contract.md#content-rules).
 FORMATS: Mapping[str, tuple[str, ...]] = {
     "image": ("jpeg", "png", "webp", "bmp", "tiff", "gif", "heic", "heif"),
     "video": ("mp4", "mov"),
     "audio": ("wav", "mp3"),
 }
 
-#: Size in bytes that a file must stay under (contract 1.2, 4).
+#: Size in bytes that a file must stay under (contract.md#content-rules, contract.md#assets).
 MAX_BYTES: Mapping[str, int] = {"image": 30 * MIB, "video": 50 * MIB, "audio": 15 * MIB}
 
 MIN_IMAGE_SIDE = 300
@@ -110,44 +111,44 @@ MIN_VIDEO_SECONDS = 2.0
 MAX_VIDEO_SECONDS = 15.0
 MIN_VIDEO_FPS = 24
 MAX_VIDEO_FPS = 60
-#: Pixels of a frame. The sources disagree: below the first and above the last a refusal is sure, and between the second
-#: and the last it is possible (contract 7, line 14).
+#: Pixels of a frame. The sources disagree: below the first and above the last a video is certainly refused, and between
+#: the second and the last it may be (contract.md#open-questions).
 MIN_VIDEO_PIXELS = 409_600
 SURE_VIDEO_PIXELS = 927_408
 MAX_VIDEO_PIXELS = 8_295_044
 
 MIN_AUDIO_SECONDS = 2.0
-#: Holds for one clip and for all clips together.
+#: For one clip, and for all clips together.
 MAX_AUDIO_SECONDS = 15.0
-#: The service was seen to refuse above 15.2 s only: room for the padding that encoders add (contract 1.2).
+#: The service was seen to refuse only above 15.2 s: room for the padding that encoders add (contract.md#content-rules).
 AUDIO_TOLERANCE_SECONDS = 0.2
 
-#: Bytes of JSON that one request must stay under, Base64 included (contract 0).
+#: Bytes of JSON that one request must stay under, Base64 included (contract.md#common-rules).
 MAX_BODY_BYTES = 64 * MIB
 
-#: The vendor's advice on the prompt's length (contract 1.1); longer ones are sent with a warning.
+#: The vendor's advice on the prompt's length (contract.md#create-request); longer ones are sent with a warning.
 MAX_PROMPT_WORDS = 1000
 MAX_PROMPT_CHINESE = 500
 
 
 def limits_of(model: str | None) -> ModelLimits | None:
     """
-    Tell what a model can be asked for.
+    Look up what a model can be asked for.
 
     :param model: Its name, or None while the connection's default is not known.
-    :return: Its limits; what any known model takes for None; None for a name that the table does not hold.
+    :returns: Its limits; for None, what any known model takes; None for a name that the table does not have.
     """
     return ANY_MODEL if model is None else MODELS.get(model)
 
 
 def output_pixels(model: str, resolution: str, ratio: str) -> tuple[int, int] | None:
     """
-    Tell the pixel size of a video before it is made.
+    Look up the pixel size of a video before it is made.
 
     :param model: The model's name.
     :param resolution: As in the model's table.
     :param ratio: ``adaptive`` counts as 16:9, since the media's own ratio is not known here.
-    :return: Width and height, or None where the vendor states none (2k, unknown models).
+    :returns: Width and height, or None if the vendor states none (2k, unknown models).
     """
     if model not in MODELS:
         return None

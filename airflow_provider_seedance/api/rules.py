@@ -1,116 +1,33 @@
 """
 The rules that hold between parameters, each a small function with its own message.
 
-A rule names the parameters that it reads. The whole request is held against all of them; when a Dag is parsed, some
-parameters are templates whose values nobody knows yet, and only the rules that do without those are asked.
+A rule is listed with the parameters that it reads. A whole request is checked against all rules. When a Dag is parsed,
+some parameters are templates whose values are not known yet: only the rules that do not read those are checked.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from airflow_provider_seedance.api import limits
-from airflow_provider_seedance.api.content import (
-    FRAME_PARAMETERS,
-    LIST_PARAMETERS,
-    MediaItem,
-    items_of_parameters,
-    read_raw,
-)
-from airflow_provider_seedance.api.prompt import count_length, placeholders
+from airflow_provider_seedance.api.content import MEDIA_PARAMETERS, Content, MediaItem, read_content
 from airflow_provider_seedance.api.values import refuse, shown
 
-Mode = Literal["text_to_video", "first_frame", "first_and_last_frame", "multimodal_reference"]
-
-FRAMES = tuple(FRAME_PARAMETERS)
-REFERENCES = tuple(LIST_PARAMETERS)
-MEDIA = (*FRAMES, *REFERENCES, "content")
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """
-    A request whose single values are in order, as the rules see it.
-
-    :param values: By parameter, each checked by itself.
-    :param prompt: The text, whether it came by ``prompt`` or in raw content.
-    :param items: The media in the order sent.
-    """
-
-    values: Mapping[str, Any] = field(repr=False)
-    prompt: str | None = field(repr=False)
-    items: tuple[MediaItem, ...]
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Draft:
-        """Read the content out of checked values; raw content is held against its own rules here."""
-        if values.get("content") is not None:
-            raw = read_raw(values["content"])
-            return cls(values, raw.prompt, raw.items)
-        return cls(values, values.get("prompt"), items_of_parameters(values))
-
-    @property
-    def mode(self) -> Mode:
-        """Which of the service's exclusive modes this is (contract 1.2); editing and extension are references too."""
-        roles = {item.role for item in self.items}
-        if not roles:
-            return "text_to_video"
-        if "last_frame" in roles:
-            return "first_and_last_frame"
-        return "first_frame" if "first_frame" in roles else "multimodal_reference"
-
-    def first(self, role: str) -> MediaItem | None:
-        """Find the first item in this role."""
-        return next((item for item in self.items if item.role == role), None)
-
-    @property
-    def text_field(self) -> str:
-        """Where the text stands, for messages."""
-        return "prompt" if self.values.get("content") is None else "content[0]"
+#: Ideographs: the basic block, its extensions, the compatibility blocks, and the separate zero. Compiled when first
+#: used: it takes 3 ms, which parsing a Dag need not spend.
+_CHINESE = r"[\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+_PLACEHOLDER = re.compile(r"@(image|video|audio)([0-9]+)", re.IGNORECASE)
+#: More digits than any number of media has; longer ones need not be read as numbers.
+_MAX_DIGITS = 6
 
 
-_RULES: list[tuple[frozenset[str], Callable[[Draft], None]]] = []
-
-
-def _rule(*reads: str) -> Callable[[Callable[[Draft], None]], Callable[[Draft], None]]:
-    def register(check: Callable[[Draft], None]) -> Callable[[Draft], None]:
-        _RULES.append((frozenset(reads), check))
-        return check
-
-    return register
-
-
-def apply_rules(draft: Draft, *, known: Collection[str] | None = None) -> None:
-    """
-    Hold a draft against every rule that can be decided.
-
-    :param draft: The request.
-    :param known: Parameters whose values are final; all of them when None.
-    :raises SeedanceRequestError: By the first rule that is broken.
-    """
-    for reads, check in _RULES:
-        if known is None or reads <= set(known):
-            check(draft)
-
-
-@_rule("prompt", *MEDIA)
-def content_stands_alone(draft: Draft) -> None:
-    """Raw content says everything: it takes no prompt and no media parameter beside it."""
-    if draft.values.get("content") is None:
-        return
-    beside = [name for name in ("prompt", *FRAMES, *REFERENCES) if draft.values.get(name) not in (None, ())]
-    if beside:
-        refuse("content", f"stands beside {' and '.join(beside)}", "Use either raw content or those parameters")
-
-
-@_rule(*MEDIA)
-def frames_and_references_exclude_each_other(draft: Draft) -> None:
-    """First frame, first and last frame, and multimodal reference are exclusive modes (contract 1.2)."""
-    frames = [item for item in draft.items if item.role in FRAME_PARAMETERS]
-    references = [item for item in draft.items if item.role not in FRAME_PARAMETERS]
+def frames_and_references_exclude_each_other(values: Mapping[str, Any], content: Content) -> None:
+    """First frame, first and last frame, and multimodal reference are exclusive (contract.md#content-rules)."""
+    frames = [item for item in content.items if item.is_frame]
+    references = [item for item in content.items if not item.is_frame]
     if frames and references:
         refuse(
             frames[0].parameter,
@@ -125,146 +42,173 @@ def _listed(items: Sequence[MediaItem]) -> str:
     return " and ".join(dict.fromkeys(labels))
 
 
-@_rule(*MEDIA)
-def each_frame_comes_once(draft: Draft) -> None:
+def each_frame_comes_once(values: Mapping[str, Any], content: Content) -> None:
     """Only raw content can name two first or two last frames."""
     seen: set[str] = set()
-    for item in draft.items:
-        if item.role in FRAME_PARAMETERS and item.role in seen:
+    for item in content.items:
+        if item.is_frame and item.role in seen:
             refuse(item.name, f"is a second {item.role}", "Give one first_frame and at most one last_frame")
         seen.add(item.role)
 
 
-@_rule("first_frame", "last_frame", "content")
-def last_frame_needs_a_first(draft: Draft) -> None:
-    """The service has no mode with a last frame alone (contract 1.2)."""
-    last = draft.first("last_frame")
-    if last and not draft.first("first_frame"):
-        refuse(last.name, "has no first_frame beside it", "Add a first_frame, or use the image as first_frame")
+def last_frame_needs_a_first(values: Mapping[str, Any], content: Content) -> None:
+    """The service has no mode with a last frame alone (contract.md#content-rules)."""
+    roles = [item.role for item in content.items]
+    if "last_frame" in roles and "first_frame" not in roles:
+        name = content.items[roles.index("last_frame")].name
+        refuse(name, "has no first_frame to go with", "Add a first_frame, or use the image as first_frame")
 
 
-@_rule(*MEDIA)
-def audio_is_never_alone(draft: Draft) -> None:
-    """Sound needs a picture to go with (contract 1.2)."""
-    if draft.items and all(item.kind == "audio" for item in draft.items):
-        refuse(draft.items[0].parameter, "is the only media", "Add a reference image or a reference video")
+def audio_is_never_alone(values: Mapping[str, Any], content: Content) -> None:
+    """Sound needs a picture to go with (contract.md#content-rules)."""
+    if content.items and all(item.kind == "audio" for item in content.items):
+        refuse(content.items[0].parameter, "is the only media", "Add a reference image or a reference video")
 
 
-@_rule("web_search", *MEDIA)
-def web_search_goes_with_text_only(draft: Draft) -> None:
-    """The search tool works for text-to-video alone (contract 1.1)."""
-    if draft.values["web_search"] and draft.items:
+def web_search_goes_with_text_only(values: Mapping[str, Any], content: Content) -> None:
+    """The search tool works for text-to-video alone (contract.md#create-request)."""
+    if values["web_search"] and content.items:
         refuse(
             "web_search",
-            f"works with text only, and there is {draft.items[0].parameter}",
-            "Set web_search to False or leave out the media",
+            f"works with text only, and there is {content.items[0].parameter}",
+            "Set web_search to False or omit the media",
         )
 
 
-@_rule("prompt", *MEDIA)
-def there_is_something_to_go_by(draft: Draft) -> None:
+def there_is_text_or_media(values: Mapping[str, Any], content: Content) -> None:
     """Text-to-video needs the text."""
-    if draft.prompt is None and not draft.items:
-        field = "prompt" if draft.values.get("content") is None else "content"
+    if content.text is None and not content.items:
+        field = "prompt" if content.raw is None else "content"
         refuse(field, "is missing and there is no media", "Describe the video in prompt, or give a first frame")
 
 
-@_rule("prompt", *MEDIA)
-def placeholders_point_at_media(draft: Draft) -> None:
-    """``@image2`` needs a second image, counted by kind in the order sent (contract 1.2)."""
-    counts = Counter(item.kind for item in draft.items)
-    for found in placeholders(draft.prompt or ""):
-        have = counts[found.kind]
-        if not 1 <= found.number <= have:
-            there = f"{have} of kind {found.kind}" if have else f"none of kind {found.kind}"
+def placeholders_point_at_media(values: Mapping[str, Any], content: Content) -> None:
+    """``@image2`` needs a second image, counted by kind in the order sent (contract.md#content-rules)."""
+    counts: Counter[str] = Counter(item.kind for item in content.items)
+    for kind, number, _ in _placeholders(content.text or ""):
+        if not 1 <= number <= counts[kind]:
             refuse(
-                draft.text_field,
-                f"names @{found.kind}{found.number}, and of the media given there is {there}",
-                f"Number placeholders from 1 within each kind, or give the missing {found.kind}",
+                content.text_name,
+                f"names @{kind}{number}, but the media given include {counts[kind] or 'none'} of kind {kind}",
+                f"Number placeholders from 1 within each kind, or give the missing {kind}",
             )
 
 
-@_rule("model", "resolution")
-def resolution_is_in_the_models_table(draft: Draft) -> None:
-    """Each model has its own resolutions (contract 1.4)."""
-    _one_of(draft, "resolution", "resolutions")
+def resolution_is_in_the_models_table(values: Mapping[str, Any], content: Content) -> None:
+    """Each model has its own resolutions (contract.md#models)."""
+    if table := limits.limits_of(values["model"]):
+        _check_choice("resolution", values, table.resolutions)
 
 
-@_rule("model", "ratio")
-def ratio_is_in_the_models_table(draft: Draft) -> None:
-    """The ratios of the vendor's table, or ``adaptive`` (contract 1.1)."""
-    _one_of(draft, "ratio", "ratios")
+def ratio_is_in_the_models_table(values: Mapping[str, Any], content: Content) -> None:
+    """The ratios of the vendor's table, or ``adaptive`` (contract.md#create-request)."""
+    if table := limits.limits_of(values["model"]):
+        _check_choice("ratio", values, table.ratios)
 
 
-def _one_of(draft: Draft, name: str, column: str) -> None:
-    model = draft.values.get("model")
-    table = limits.limits_of(model)
-    if table is None:
-        return
-    allowed = getattr(table, column)
-    if draft.values[name] not in allowed:
-        whose = model or "a known model"
-        refuse(name, f"is {shown(draft.values[name])}, none of {whose}'s", f"Choose {', '.join(allowed)}")
+def _check_choice(name: str, values: Mapping[str, Any], allowed: Sequence[str]) -> None:
+    if values[name] not in allowed:
+        model = values["model"] or "any known model"
+        refuse(name, f"is {shown(values[name])}, which {model} does not offer", f"Choose {', '.join(allowed)}")
 
 
-@_rule("model", "duration")
-def duration_is_within_the_models_bounds(draft: Draft) -> None:
-    """Each model makes videos of so many seconds (contract 1.4)."""
-    model = draft.values.get("model")
-    table = limits.limits_of(model)
-    if table and not table.min_duration <= draft.values["duration"] <= table.max_duration:
-        refuse(
-            "duration",
-            f"is {draft.values['duration']}",
-            f"{model or 'A known model'} makes {table.min_duration} to {table.max_duration} seconds",
+def duration_is_within_the_models_bounds(values: Mapping[str, Any], content: Content) -> None:
+    """Each model makes videos of so many seconds (contract.md#models)."""
+    table = limits.limits_of(values["model"])
+    if table and not table.min_duration <= values["duration"] <= table.max_duration:
+        model = values["model"] or "A known model"
+        bounds = f"{table.min_duration} to {table.max_duration} seconds"
+        refuse("duration", f"is {values['duration']}", f"{model} makes {bounds}")
+
+
+_MEDIA = (*MEDIA_PARAMETERS, "content")
+#: Every rule, with the parameters that it reads.
+_RULES = (
+    (frames_and_references_exclude_each_other, _MEDIA),
+    (each_frame_comes_once, _MEDIA),
+    (last_frame_needs_a_first, ("first_frame", "last_frame", "content")),
+    (audio_is_never_alone, _MEDIA),
+    (web_search_goes_with_text_only, ("web_search", *_MEDIA)),
+    (there_is_text_or_media, ("prompt", *_MEDIA)),
+    (placeholders_point_at_media, ("prompt", *_MEDIA)),
+    (resolution_is_in_the_models_table, ("model", "resolution")),
+    (ratio_is_in_the_models_table, ("model", "ratio")),
+    (duration_is_within_the_models_bounds, ("model", "duration")),
+)
+
+
+def check_rules(values: Mapping[str, Any]) -> Content:
+    """
+    Check every rule whose parameters are all known.
+
+    :param values: The parameters whose values are final, each checked already; ``model`` is None while it is the
+        connection's.
+    :returns: The text and the media in them.
+    :raises SeedanceRequestError: By the first rule that is broken.
+    """
+    content = read_content(values)
+    for rule, reads in _RULES:
+        if values.keys() >= set(reads):
+            rule(values, content)
+    return content
+
+
+def warnings_of(model: str, content: Content) -> tuple[str, ...]:
+    """
+    List what is doubtful about a request that breaks no rule.
+
+    :param model: Its model.
+    :param content: Its text and media.
+    :returns: Sentences for a log, without any of the prompt.
+    """
+    found = []
+    if not limits.limits_of(model):
+        found.append(
+            f"model {shown(model)} is not known here ({', '.join(limits.MODELS)} are): "
+            "its resolution, ratio and duration are sent unchecked."
         )
+    if content.text is None:
+        found.append("There is no prompt: the video follows the media alone, and some gateways insist on a text item.")
+        return tuple(found)
+    words, chinese = _count_length(content.text)
+    if words > limits.MAX_PROMPT_WORDS or chinese > limits.MAX_PROMPT_CHINESE:
+        found.append(
+            f"{content.text_name} has {words} words and {chinese} Chinese characters; above "
+            f"{limits.MAX_PROMPT_WORDS} words or {limits.MAX_PROMPT_CHINESE} Chinese characters the service may lose "
+            "details."
+        )
+    if unnamed := _unnamed_media(content):
+        found.append(f"No placeholder of the prompt names {', '.join(unnamed)}.")
+    return tuple(found)
 
 
-def warnings_of(draft: Draft) -> tuple[str, ...]:
-    """
-    Say what is doubtful about a request that breaks no rule.
-
-    :param draft: The whole request.
-    :return: Sentences for a log, without any of the prompt.
-    """
-    found = (check(draft) for check in (_unknown_model, _no_text, _long_prompt, _unnamed_media))
-    return tuple(sentence for sentence in found if sentence)
-
-
-def _unknown_model(draft: Draft) -> str | None:
-    model = draft.values["model"]
-    if limits.limits_of(model):
-        return None
-    return (
-        f"model {shown(model)} is not known here ({', '.join(limits.MODELS)} are): "
-        "its resolution, ratio and duration are sent unchecked."
-    )
-
-
-def _no_text(draft: Draft) -> str | None:
-    if draft.prompt is not None:
-        return None
-    return "There is no prompt: the video follows the media alone, and some gateways insist on a text item."
-
-
-def _long_prompt(draft: Draft) -> str | None:
-    words, chinese = count_length(draft.prompt or "")
-    if words <= limits.MAX_PROMPT_WORDS and chinese <= limits.MAX_PROMPT_CHINESE:
-        return None
-    return (
-        f"{draft.text_field} has {words} words and {chinese} Chinese characters; above {limits.MAX_PROMPT_WORDS} words "
-        f"or {limits.MAX_PROMPT_CHINESE} Chinese characters the service may lose details."
-    )
-
-
-def _unnamed_media(draft: Draft) -> str | None:
-    if draft.prompt is None or draft.mode != "multimodal_reference":
-        return None
-    named = {(found.kind, found.number) for found in placeholders(draft.prompt) if found.exact}
+def _unnamed_media(content: Content) -> list[str]:
+    if content.mode != "multimodal_reference":
+        return []
+    named = {(kind, number) for kind, number, exact in _placeholders(content.text or "") if exact}
     numbers: Counter[str] = Counter()
     unnamed = []
-    for item in draft.items:
+    for item in content.items:
         numbers[item.kind] += 1
         if (item.kind, numbers[item.kind]) not in named:
             unnamed.append(f"{item.name} (@{item.kind}{numbers[item.kind]})")
-    return f"No placeholder of the prompt names {', '.join(unnamed)}." if unnamed else None
+    return unnamed
+
+
+def _placeholders(prompt: str) -> Iterator[tuple[str, int, bool]]:
+    """Find each ``@image1``: its kind, its number, and whether it is in lower case as the vendor writes it."""
+    for match in _PLACEHOLDER.finditer(prompt):
+        number = int(match[2]) if len(match[2]) <= _MAX_DIGITS else 10**_MAX_DIGITS
+        yield match[1].lower(), number, match[1].islower()
+
+
+def _count_length(prompt: str) -> tuple[int, int]:
+    """
+    Count words and Chinese characters, the vendor's two units (contract.md#create-request).
+
+    An ideograph is a Chinese character and never part of a word; a word is whatever blanks and ideographs separate that
+    has a letter or a digit.
+    """
+    rest, chinese = re.subn(_CHINESE, " ", prompt)
+    words = sum(1 for word in rest.split() if any(character.isalnum() for character in word))
+    return words, chinese

@@ -1,8 +1,8 @@
 """
-Single values as a user or a template gives them, brought to the type that the service wants.
+Single values as a user or a template gives them, converted to the type that the service wants.
 
-A template renders to text: ``"8"`` and ``"true"`` are taken for what they plainly mean, and anything whose meaning has
-to be guessed is refused. Each function takes the parameter's name for its message, and raises
+A template renders to text: ``"8"`` and ``"true"`` are taken for what they plainly mean, and whatever would need a guess
+is refused. Each converter takes the parameter's name for its message, and raises
 :class:`~airflow_provider_seedance.exceptions.SeedanceRequestError` with that name as ``field``.
 """
 
@@ -12,11 +12,10 @@ import ast
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
-from airflow_provider_seedance.api import limits
-from airflow_provider_seedance.api.media import MediaKind, check_media
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 
 _Container = TypeVar("_Container", list[Any], dict[str, Any])
@@ -26,30 +25,15 @@ _MAX_INTEGER = 2**63 - 1
 _MAX_DEPTH = 32
 _SHOWN = re.compile(r"[\w.:+ -]{0,40}")
 
-#: Fields of the request that a parameter governs, and which.
-_GOVERNED = {
-    name: name
-    for name in (
-        "model",
-        "content",
-        "generate_audio",
-        "resolution",
-        "ratio",
-        "duration",
-        "watermark",
-        "return_last_frame",
-        "seed",
-    )
-} | {"tools": "web_search"}
-
 
 def refuse(field: str, what: str, remedy: str) -> NoReturn:
     """
-    Raise the error that every check here ends in.
+    Raise the error that every check of a request ends in.
 
     :param field: The parameter, which begins the message.
     :param what: What is wrong with it, as a predicate.
     :param remedy: What to change.
+    :raises SeedanceRequestError: Always.
     """
     raise SeedanceRequestError(f"{field} {what}. {remedy}.", field=field)
 
@@ -67,12 +51,29 @@ def shown(value: object) -> str:
     return f"of type {type(value).__name__}"
 
 
+def is_literal(value: object) -> bool:
+    """
+    Check whether a value is known when the Dag is parsed.
+
+    :param value: An operator's argument.
+    :returns: False for a template, for the output of another task (anything with ``resolve``), and for a list or
+        dictionary that holds one.
+    """
+    if isinstance(value, str):
+        return "{{" not in value and "{%" not in value
+    if isinstance(value, Mapping):
+        return all(is_literal(member) for pair in value.items() for member in pair)
+    if isinstance(value, (list, tuple)):
+        return all(map(is_literal, value))
+    return not hasattr(value, "resolve")
+
+
 def prompt_text(name: str, value: object) -> str:
-    """Take a prompt as it is; refuse one that is empty, or the word None that an empty template leaves behind."""
+    """Take a prompt as it is; refuse an empty one, and the word None that an empty template leaves behind."""
     if not isinstance(value, str):
         refuse(name, f"is {shown(value)}, not text", "Give the prompt as a string")
     if not value.strip():
-        refuse(name, "is empty", "Describe the video, or leave the parameter out where there is media")
+        refuse(name, "is empty", "Describe the video, or omit the parameter if there is media")
     if value.strip() == "None":
         refuse(name, "is the word None, so its template had no value", "Give the template a value or a default")
     return str(value)
@@ -84,14 +85,14 @@ def word(name: str, value: object) -> str:
         refuse(name, f"is {shown(value)}, not text", "Put it in quotes")
     text = value.strip()
     if not text or text == "None":
-        refuse(name, f"is {shown(text)}, which says nothing", "Leave the parameter out to get the default")
+        refuse(name, f"is {shown(text)}, which names nothing", "Omit the parameter to get the default")
     if not text.isprintable():
-        refuse(name, "holds a line break or another control character", "Give one word")
+        refuse(name, "contains a line break or another control character", "Give one word")
     return text
 
 
 def lower_word(name: str, value: object) -> str:
-    """Take a name that the service spells in lower case only (contract 1.1)."""
+    """Take a name that the service spells in lower case only (contract.md#create-request)."""
     return word(name, value).lower()
 
 
@@ -128,57 +129,40 @@ def truth(name: str, value: object) -> bool:
 
 def list_items(name: str, value: object) -> Sequence[object]:
     """
-    Take a list parameter as a sequence: a list as it is, a list that a template rendered to text, one value alone.
+    Take a list as it is, a list that a template rendered to text, or a single value as a list of one.
 
     A set is refused, since placeholders number the items by their order.
     """
     if isinstance(value, str) and value.strip().startswith("[") and value.strip().endswith("]"):
-        return _literal(name, value, list)
+        return _parse_rendered(name, value, list)
     if isinstance(value, (set, frozenset, bytes, bytearray, Mapping)):
         refuse(name, f"is {shown(value)}", "Give a list, whose order numbers @image1, @image2")
     return value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
 
 
-def media_list(name: str, value: object, kind: MediaKind) -> tuple[str, ...]:
-    """Take a list of media values, each checked, and no more of them than the service takes (contract 1.2)."""
-    items = list_items(name, value)
-    check_count(name, len(items), kind)
-    return tuple(check_media(item, kind, item=f"{name}[{index}]") for index, item in enumerate(items))
-
-
-def check_count(name: str, count: int, kind: MediaKind) -> None:
-    """Refuse more items of a kind than one request may hold (contract 1.2)."""
-    most = limits.MAX_ITEMS[kind]
-    if count > most:
-        refuse(name, f"has {count} items of kind {kind}", f"Give at most {most}")
-
-
 def json_list(name: str, value: object) -> list[Any]:
-    """Take a list of plain JSON values, copied, or the text that a template made of one."""
+    """Take a list of plain JSON values, copied, or the text that a template rendered one to."""
     if isinstance(value, str):
-        value = _literal(name, value, list)
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray)):
+        value = _parse_rendered(name, value, list)
+    if not isinstance(value, Sequence) or isinstance(value, (bytes, bytearray)):
         refuse(name, f"is {shown(value)}, not a list", "Give a list of content items")
     if not value:
-        refuse(name, "is an empty list", "Give at least one item, or leave the parameter out")
+        refuse(name, "is an empty list", "Give at least one item, or omit the parameter")
     return [plain_json(f"{name}[{index}]", item) for index, item in enumerate(value)]
 
 
-def extra_fields(name: str, value: object) -> dict[str, Any]:
-    """Take further fields for the request, and refuse those that a parameter governs."""
+def json_object(name: str, value: object) -> dict[str, Any]:
+    """Take a dictionary of plain JSON values, copied, or the text that a template rendered one to."""
     if isinstance(value, str):
-        value = _literal(name, value, dict)
+        value = _parse_rendered(name, value, dict)
     if not isinstance(value, Mapping):
         refuse(name, f"is {shown(value)}, not a dictionary", "Give fields by name")
-    fields: dict[str, Any] = plain_json(name, value)
-    for field in fields:
-        if field in _GOVERNED:
-            refuse(name, f"would override {field!r}", f"Use the parameter {_GOVERNED[field]!r} for it")
-    return fields
+    copied: dict[str, Any] = plain_json(name, value)
+    return copied
 
 
 def plain_json(name: str, value: object, *, depth: int = 0) -> Any:
-    """Copy a value made of JSON's types; refuse anything that JSON cannot say, with the place where it stands."""
+    """Copy a value made of JSON's types; refuse whatever JSON cannot represent, naming where it is."""
     if depth > _MAX_DEPTH:
         refuse(name, "is nested too deeply", f"Keep it to {_MAX_DEPTH} levels")
     if value is None or isinstance(value, bool):
@@ -193,7 +177,7 @@ def plain_json(name: str, value: object, *, depth: int = 0) -> Any:
         return {_key(name, key): plain_json(name, member, depth=depth + 1) for key, member in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         return [plain_json(name, member, depth=depth + 1) for member in value]
-    refuse(name, f"holds a value {shown(value)}, which JSON cannot say", "Give text, numbers, lists, dictionaries")
+    refuse(name, f"contains {shown(value)}, which JSON cannot represent", "Give text, numbers, lists, dictionaries")
 
 
 def _key(name: str, key: object) -> str:
@@ -202,16 +186,15 @@ def _key(name: str, key: object) -> str:
     return str(key)
 
 
-def _literal(name: str, value: str, wanted: type[_Container]) -> _Container:
-    """Read back a list or dictionary that a template rendered, as JSON or as Python writes it."""
-    text = value.strip()
-    readers: tuple[Callable[[str], Any], ...] = (json.loads, ast.literal_eval)
-    for read in readers:
-        try:
-            found = read(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-            continue
-        if isinstance(found, wanted):
-            return found
+def _parse_rendered(name: str, value: str, wanted: type[_Container]) -> _Container:
+    """Parse a list or dictionary that a template rendered, as JSON or as Python writes it."""
+    text, found = value.strip(), None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            found = ast.literal_eval(text)
+    if isinstance(found, wanted):
+        return found
     kind = "list" if wanted is list else "dictionary"
-    return refuse(name, f"is text that is no {kind}", f"Give a {kind}, or a template that renders to one")
+    return refuse(name, f"is text that is not a {kind}", f"Give a {kind}, or a template that renders to one")

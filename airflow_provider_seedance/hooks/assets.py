@@ -24,7 +24,8 @@ from airflow_provider_seedance.api.errors import error_from, read_error
 from airflow_provider_seedance.api.generation import check_generation_id
 from airflow_provider_seedance.api.submission import SubmitAnswer, read_submit_answer
 from airflow_provider_seedance.exceptions import SeedanceNotFoundError, SeedanceRequestError
-from airflow_provider_seedance.hooks.asset_source import AssetSource, Multipart
+from airflow_provider_seedance.files.inputs import AssetSource
+from airflow_provider_seedance.hooks.asset_source import Multipart
 from airflow_provider_seedance.hooks.base import BaseSeedanceHook
 from airflow_provider_seedance.hooks.transport import Answer
 
@@ -94,7 +95,7 @@ class AssetCalls(BaseSeedanceHook):
 
         :param group_id: The group it goes to. A group just created may not be known yet: that is waited out.
         :param name: 1 to 64 characters, unique in the group.
-        :param source: From :func:`~airflow_provider_seedance.hooks.asset_source.read_source`.
+        :param source: From :func:`~airflow_provider_seedance.files.inputs.read_source`.
         :param paying: ``before_send`` and ``after_refusal``, as :meth:`SeedanceHook.create_generation`.
         :returns: The asset's id.
         :raises SeedanceAmbiguousSubmissionError: where the answer was lost.

@@ -24,7 +24,7 @@ from airflow_provider_seedance.api.submission import (
     decide,
 )
 from airflow_provider_seedance.exceptions import SeedanceAmbiguousSubmissionError, SeedanceNotFoundError
-from airflow_provider_seedance.hooks.media import request_body
+from airflow_provider_seedance.files.inputs import load_media
 from airflow_provider_seedance.telemetry.metrics import count
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Submitter:
     def _submit(self, request: GenerationRequest, digest: str) -> SubmissionRecord:
         for warning in request.warnings:
             log.warning(warning)
-        body = request_body(request)
+        body = request.to_json(load_media(request.media))
         intent = SubmissionRecord(digest, time.time(), "intent", self.first_try)
 
         def before_send() -> None:
@@ -174,7 +174,7 @@ class Submitter:
         send = partial(
             self.hook.create_generation,
             body,
-            item_name=request.item_name,
+            item_name=dict(enumerate(request.item_names)).get,
             secrets=request.texts,
             before_send=before_send,
             after_refusal=self.store.clear,

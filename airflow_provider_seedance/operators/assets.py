@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_seedance.api.assets import Asset, AssetPoller
     from airflow_provider_seedance.api.polling import PollDecision
-    from airflow_provider_seedance.hooks.asset_source import AssetSource
+    from airflow_provider_seedance.files.inputs import AssetSource
     from airflow_provider_seedance.hooks.creation import CreationMemory
 
 IfExists = Literal["reuse", "create", "fail"]
@@ -175,7 +175,7 @@ class SeedanceCreateAssetOperator(_AssetOperator):
         """Find or create the asset, then wait until it can be used."""
         from airflow_provider_seedance.api.assets import DIGEST_DIGITS, MAX_NAME, AssetPoller, check_name
         from airflow_provider_seedance.api.generation import check_generation_id
-        from airflow_provider_seedance.hooks.asset_source import read_source
+        from airflow_provider_seedance.files.inputs import read_source
         from airflow_provider_seedance.hooks.waiting import StatusLog, look, wait
 
         with final_errors_fail():

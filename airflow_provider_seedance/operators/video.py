@@ -15,7 +15,7 @@ from airflow_provider_seedance.api.request import GenerationRequest, check_liter
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 from airflow_provider_seedance.hooks.airflow_compat import final_errors_fail, pushable, with_retry_policy
 from airflow_provider_seedance.hooks.hidden import Hidden, reveal
-from airflow_provider_seedance.hooks.task import DEFAULT_CONN_ID, GenerationTask, is_literal
+from airflow_provider_seedance.hooks.task import DEFAULT_CONN_ID, GenerationTask
 from airflow_provider_seedance.links import SeedanceVideoLink
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class SeedanceGenerateVideoOperator(GenerationTask, BaseOperator):
         self.seedance_conn_id = seedance_conn_id
         self._running_id: str | None = None
         self._check_waiting()
-        check_literals({name: getattr(self, name) for name in CONTENT_FIELDS}, is_literal)
+        check_literals({name: getattr(self, name) for name in CONTENT_FIELDS})
 
     def execute(self, context: Context) -> Any:
         """Submit or re-attach, then wait."""

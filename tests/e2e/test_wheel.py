@@ -166,7 +166,7 @@ def test_emulator_without_its_extra_says_how_to_get_it(bare: Environment) -> Non
 def test_operators_hook_and_sensors_need_no_extra(bare: Environment) -> None:
     script = (
         "import importlib.util\n"
-        "from airflow_provider_seedance.hooks.media import load_media\n"
+        "from airflow_provider_seedance.files.inputs import load_media\n"
         "from airflow_provider_seedance.hooks.seedance import SeedanceHook\n"
         "from airflow_provider_seedance.hooks.shared_client import SharedClient\n"
         "from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator\n"

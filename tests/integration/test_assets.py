@@ -17,8 +17,8 @@ from airflow_provider_seedance.exceptions import (
     SeedanceSensorTimeoutError,
     SeedanceTimeoutError,
 )
+from airflow_provider_seedance.files.inputs import SMALL, read_source
 from airflow_provider_seedance.hooks import creation
-from airflow_provider_seedance.hooks.asset_source import SMALL, read_source
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.operators.assets import (
     SeedanceCreateAssetGroupOperator,

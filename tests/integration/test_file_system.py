@@ -13,9 +13,10 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow.providers.common.io.operators.file_transfer import FileTransferOperator
 from PIL import Image
 
+from airflow_provider_seedance.api.request import GenerationRequest
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import SeedanceAuthError, SeedanceServiceError
-from airflow_provider_seedance.hooks.media import load_media
+from airflow_provider_seedance.files.inputs import load_media
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from tests.integration.test_transfer import BODY, make_generation, save
 
@@ -211,7 +212,8 @@ def test_file_transfer_operator_copies_it(generation_id: str, video: bytes, tmp_
 
 
 def test_last_frame_is_the_first_of_another(emulator: Emulator, generation_id: str) -> None:
-    sent = load_media(str(path_to(generation_id, "last_frame.png")), "image", item="first_frame")
+    request = GenerationRequest(first_frame=str(path_to(generation_id, "last_frame.png")))
+    (sent,) = load_media(request.media)
     assert sent.startswith("data:image/png;base64,")
 
 

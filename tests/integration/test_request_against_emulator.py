@@ -19,7 +19,7 @@ from airflow_provider_seedance.api.request import GenerationRequest
 from airflow_provider_seedance.emulator.envelopes import Refusal
 from airflow_provider_seedance.emulator.rules import check
 from airflow_provider_seedance.exceptions import SeedanceRequestError
-from airflow_provider_seedance.hooks.media import request_body
+from airflow_provider_seedance.files.inputs import load_media
 
 
 def image(width: int, height: int, form: str = "png") -> str:
@@ -132,7 +132,8 @@ raw_contents = st.lists(raw_item(), max_size=5) | st.lists(raw_item(), max_size=
 def ours(given_: dict[str, Any]) -> dict[str, Any] | None:
     """Return the body that we would send, None where we refuse."""
     try:
-        return request_body(GenerationRequest(**given_))
+        request = GenerationRequest(**given_)
+        return request.to_json(load_media(request.media))
     except SeedanceRequestError:
         return None
 

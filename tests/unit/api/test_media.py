@@ -7,15 +7,19 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_seedance.api.formats import sniff_format
 from airflow_provider_seedance.api.limits import MIB
-from airflow_provider_seedance.api.media import MediaKind, check_media, media_form, parse_data_uri
-from airflow_provider_seedance.api.media_facts import (
-    AudioFacts,
-    ImageFacts,
+from airflow_provider_seedance.api.media import (
+    MediaKind,
     check_audio,
     check_audio_total,
+    check_format,
     check_image,
+    check_media,
+    check_size,
+    check_video,
+    media_form,
+    parse_data_uri,
+    sniff_format,
 )
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 
@@ -213,49 +217,64 @@ def test_data_uri_at_the_size_limit_is_refused_and_below_it_taken(kind: MediaKin
 
 @pytest.mark.parametrize(("width", "height"), [(300, 300), (6000, 6000), (400, 1000), (1000, 400), (1280, 720)])
 def test_image_within_the_limits_is_taken(width: int, height: int) -> None:
-    check_image(ImageFacts(width, height, 1000, "png"), item="x")
+    check_image(width, height, item="x")
 
 
 @pytest.mark.parametrize(
-    ("facts", "words"),
+    ("width", "height", "words"),
     [
-        (ImageFacts(299, 300, 1000, "png"), "300 to 6000"),
-        (ImageFacts(300, 299, 1000, "png"), "300 to 6000"),
-        (ImageFacts(6001, 6000, 1000, "png"), "300 to 6000"),
-        (ImageFacts(6000, 6001, 1000, "png"), "300 to 6000"),
-        (ImageFacts(0, 0, 1000, "png"), "300 to 6000"),
-        (ImageFacts(399, 1000, 1000, "png"), "0.4"),
-        (ImageFacts(1000, 399, 1000, "png"), "2.5"),
-        (ImageFacts(1000, 1000, 30 * MIB, "png"), "under 30 MB"),
-        (ImageFacts(1000, 1000, 0, "png"), "empty"),
-        (ImageFacts(1000, 1000, 1000, "mp4"), "mp4"),
+        (299, 300, "300 to 6000"),
+        (300, 299, "300 to 6000"),
+        (6001, 6000, "300 to 6000"),
+        (6000, 6001, "300 to 6000"),
+        (0, 0, "300 to 6000"),
+        (399, 1000, "0.4"),
+        (1000, 399, "2.5"),
     ],
 )
-def test_image_beyond_a_limit_is_refused(facts: ImageFacts, words: str) -> None:
+def test_image_beyond_a_limit_is_refused(width: int, height: int, words: str) -> None:
     with pytest.raises(SeedanceRequestError, match=words) as refused:
-        check_image(facts, item="last_frame")
+        check_image(width, height, item="last_frame")
+
+    assert refused.value.field == "last_frame"
+
+
+@pytest.mark.parametrize(
+    ("size", "kind", "words"),
+    [
+        (30 * MIB, "image", "under 30 MB"),
+        (15 * MIB, "audio", "under 15 MB"),
+        (50 * MIB, "video", "under 50 MB"),
+        (0, "image", "empty"),
+        (0, "audio", "empty"),
+    ],
+)
+def test_file_of_a_wrong_size_is_refused(size: int, kind: MediaKind, words: str) -> None:
+    with pytest.raises(SeedanceRequestError, match=words) as refused:
+        check_size(size, kind, item="last_frame")
+    assert refused.value.field == "last_frame"
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "words"),
+    [("mp4", "image", "mp4"), ("png", "audio", "wav, mp3"), (None, "image", "known format")],
+)
+def test_format_of_another_kind_is_refused(found: str | None, kind: MediaKind, words: str) -> None:
+    with pytest.raises(SeedanceRequestError, match=words) as refused:
+        check_format(found, kind, item="last_frame")
 
     assert refused.value.field == "last_frame"
 
 
 @pytest.mark.parametrize("seconds", [2.0, 7.5, 15.0, 15.2])
 def test_clip_within_the_limits_is_taken(seconds: float) -> None:
-    check_audio(AudioFacts(seconds, 1000, "wav"), item="x")
+    check_audio(seconds, item="x")
 
 
-@pytest.mark.parametrize(
-    ("facts", "words"),
-    [
-        (AudioFacts(1.99, 1000, "wav"), "2 to 15 s"),
-        (AudioFacts(15.3, 1000, "mp3"), "2 to 15 s"),
-        (AudioFacts(5, 15 * MIB, "mp3"), "under 15 MB"),
-        (AudioFacts(5, 0, "mp3"), "empty"),
-        (AudioFacts(5, 1000, "png"), "wav, mp3"),
-    ],
-)
-def test_clip_beyond_a_limit_is_refused(facts: AudioFacts, words: str) -> None:
-    with pytest.raises(SeedanceRequestError, match=words) as refused:
-        check_audio(facts, item="reference_audios[2]")
+@pytest.mark.parametrize("seconds", [1.99, 15.3])
+def test_clip_beyond_a_limit_is_refused(seconds: float) -> None:
+    with pytest.raises(SeedanceRequestError, match="2 to 15 s") as refused:
+        check_audio(seconds, item="reference_audios[2]")
 
     assert refused.value.field == "reference_audios[2]"
 
@@ -266,3 +285,33 @@ def test_clips_together_may_not_play_longer_than_one_may() -> None:
     with pytest.raises(SeedanceRequestError, match=r"18\.0 s together") as refused:
         check_audio_total(18.0, item="reference_audios[1]")
     assert refused.value.field == "reference_audios[1]"
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "seconds", "fps", "warned"),
+    [(640, 640, 2.0, 24.0, False), (1280, 720, 15.2, None, False), (1920, 1080, 5.0, 60.0, True)],
+)
+def test_video_within_the_limits_is_taken_and_a_doubtful_size_warned_about(
+    width: int, height: int, seconds: float, fps: float | None, warned: bool
+) -> None:
+    assert bool(check_video(width, height, seconds, fps, item="source")) is warned
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "seconds", "fps", "words"),
+    [
+        (299, 400, 5.0, 24.0, "300 to 6000"),
+        (300, 800, 5.0, 24.0, "0.4"),
+        (600, 600, 5.0, 24.0, "409600"),
+        (4000, 4000, 5.0, 24.0, "8295044"),
+        (1280, 720, 1.9, 24.0, "2 to 15 s"),
+        (1280, 720, 15.3, 24.0, "2 to 15 s"),
+        (1280, 720, 5.0, 23.0, "24 to 60"),
+        (1280, 720, 5.0, 61.0, "24 to 60"),
+    ],
+)
+def test_video_beyond_a_limit_is_refused(width: int, height: int, seconds: float, fps: float, words: str) -> None:
+    with pytest.raises(SeedanceRequestError, match=words) as refused:
+        check_video(width, height, seconds, fps, item="source")
+
+    assert refused.value.field == "source"

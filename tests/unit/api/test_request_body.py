@@ -33,57 +33,54 @@ def test_optional_fields_are_sent_when_set() -> None:
     assert (body["return_last_frame"], body["seed"], body["watermark"], body["priority"]) == (True, 0, True, 3)
 
 
-def test_media_loader_sees_what_travels_in_the_request_and_nothing_else() -> None:
-    seen: list[tuple[str, str]] = []
-
-    def load(value: str, kind: str, *, item: str) -> str:
-        seen.append((item, kind))
-        return f"data:{kind}/x;base64,AAAA"
-
+def test_loaded_media_are_sent_in_place_of_the_values_given() -> None:
     request = GenerationRequest(
         reference_images=[IMAGE, "/data/a.png", "asset://a"],
         reference_videos=[VIDEO],
         reference_audios=["s3://b/a.wav"],
     )
-    content = request.to_json(load)["content"]
+    given = [item.value for item in request.media]
+    loaded = [IMAGE, "data:image/x;base64,AAAA", "asset://a", VIDEO, "data:audio/x;base64,AAAA"]
 
-    assert seen == [("reference_images[1]", "image"), ("reference_audios[0]", "audio")]
-    assert content[1]["image_url"]["url"] == "data:image/x;base64,AAAA"
-    assert content[4]["audio_url"]["url"] == "data:audio/x;base64,AAAA"
-    assert request.to_json()["content"][1]["image_url"]["url"] == "/data/a.png"
+    assert given == [IMAGE, "/data/a.png", "asset://a", VIDEO, "s3://b/a.wav"]
+    assert [item[item["type"]]["url"] for item in request.to_json(loaded)["content"]] == loaded
+    assert [item[item["type"]]["url"] for item in request.to_json()["content"]] == given
 
 
-def test_media_loader_serves_raw_content_too() -> None:
+def test_loaded_media_are_sent_in_raw_content_too() -> None:
     content: list[dict[str, Any]] = [
         TEXT_ITEM,
         {"type": "image_url", "image_url": {"url": "/data/a.png", "detail": "high"}, "role": "first_frame"},
     ]
 
-    body = GenerationRequest(content=content).to_json(lambda value, kind, *, item: f"{item}:{kind}")
+    body = GenerationRequest(content=content).to_json(["data:image/x;base64,AAAA"])
 
-    assert body["content"][1]["image_url"] == {"url": "content[1]:image", "detail": "high"}
+    assert body["content"][1]["image_url"] == {"url": "data:image/x;base64,AAAA", "detail": "high"}
     assert content[1]["image_url"] == {"url": "/data/a.png", "detail": "high"}
+
+
+def test_media_are_not_sent_without_one_of_them() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        GenerationRequest(reference_images=[IMAGE, IMAGE]).to_json([IMAGE])
 
 
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        ({"prompt": "A cat"}, ["prompt", None]),
-        ({"first_frame": IMAGE, "last_frame": IMAGE}, ["first_frame", "last_frame", None]),
+        ({"prompt": "A cat"}, ["prompt"]),
+        ({"first_frame": IMAGE, "last_frame": IMAGE}, ["first_frame", "last_frame"]),
         (
             {"prompt": "A cat", "reference_images": [IMAGE, IMAGE], "reference_audios": [AUDIO]},
-            ["prompt", "reference_images[0]", "reference_images[1]", "reference_audios[0]", None],
+            ["prompt", "reference_images[0]", "reference_images[1]", "reference_audios[0]"],
         ),
-        ({"content": [TEXT_ITEM, IMAGE_ITEM]}, ["content[0]", "content[1]", None]),
+        ({"content": [TEXT_ITEM, IMAGE_ITEM]}, ["content[0]", "content[1]"]),
     ],
 )
-def test_services_content_index_is_mapped_back_to_the_parameter(
-    arguments: dict[str, Any], names: list[str | None]
-) -> None:
+def test_services_content_index_is_mapped_back_to_the_parameter(arguments: dict[str, Any], names: list[str]) -> None:
     request = GenerationRequest(**arguments)
 
-    assert [request.item_name(index) for index in range(len(names))] == names
-    assert request.item_name(-1) is None
+    assert list(request.item_names) == names
+    assert len(request.to_json()["content"]) == len(names)
 
 
 # -- tokens ----------------------------------------------------------------------------------------------------------

@@ -117,5 +117,61 @@ def test_link_in_a_prompt_is_part_of_the_prompt() -> None:
     assert of(prompt=f"{FILE}?Signature=a") != of(prompt=f"{FILE}?Signature=b")
 
 
-def test_fingerprint_is_a_sha256_that_later_versions_must_keep() -> None:
-    assert of(prompt="A cat") == "7ee3f9bc0d6141a2307d7610158f19851fe8de4a31fbdefc5fc5433e22c8f573"
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param(
+            {"prompt": "A cat"}, "7ee3f9bc0d6141a2307d7610158f19851fe8de4a31fbdefc5fc5433e22c8f573", id="defaults"
+        ),
+        pytest.param(
+            {
+                "prompt": "参考@image1 \ud800",
+                "model": "seedance-2.0-ultra",
+                "resolution": "2K",
+                "ratio": "9:16",
+                "duration": "8",
+                "generate_audio": "false",
+                "watermark": True,
+                "return_last_frame": True,
+                "seed": "7",
+                "reference_images": [
+                    f"{FILE}?versionId=7&X-Amz-Credential=a&X-Amz-Signature=b",
+                    PNG,
+                    "s3://lake@b/k.png",
+                ],
+                "reference_videos": "ASSET://a-1",
+                "reference_audios": ["/data/a.wav"],
+                "extra_body": {"priority": 1, "callback": [f"{FILE}?Signature=s&Expires=9"]},
+            },
+            "fae75d667a43e58304e94cdc5bda431dc834ba81b1888d8b7721486348749603",
+            id="every-parameter",
+        ),
+        pytest.param(
+            {"prompt": "The latest news", "web_search": True, "seed": -1},
+            "55ead5aec407fae886647b98f6138f0fb1709c595dacd66258e9810036acc971",
+            id="web-search",
+        ),
+        pytest.param(
+            {"first_frame": " /data/a.png ", "last_frame": "asset://b"},
+            "4f9c17788ca0c85b356283f95b1851dbef881efdc38fdc2bd22e6037a543770a",
+            id="frames",
+        ),
+        pytest.param(
+            {
+                "content": [
+                    {"type": "text", "text": "@image1 jumps"},
+                    {
+                        "type": "image_url",
+                        "image_url": {"url": f"{FILE}?sig=1&sv=2", "detail": "high"},
+                        "role": "reference_image",
+                        "weight": 0.5,
+                    },
+                ]
+            },
+            "1ee45c7b3b4026e52819851b8dc178de8976df40207fb70a5aba1662fd704d32",
+            id="raw-content",
+        ),
+    ],
+)
+def test_fingerprint_is_a_sha256_that_later_versions_must_keep(arguments: dict[str, Any], expected: str) -> None:
+    assert of(**arguments) == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from airflow_provider_seedance.api.request import GenerationRequest
@@ -121,7 +122,7 @@ def test_value_without_plain_meaning_is_refused_under_its_parameters_name(name: 
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in GenerationRequest.__dataclass_fields__ if name not in ("prompt", "warnings", "_draft")]
+    "name", [field.name for field in attrs.fields(GenerationRequest) if field.init and field.name != "prompt"]
 )
 def test_none_stands_for_the_default(name: str) -> None:
     nothing: dict[str, Any] = {name: None}

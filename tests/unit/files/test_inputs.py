@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import logging
 import os
@@ -19,14 +20,28 @@ import fsspec
 import pytest
 from PIL import Image
 
+from airflow_provider_seedance.api.content import MediaItem, Role
 from airflow_provider_seedance.api.limits import MIB
 from airflow_provider_seedance.api.media import MediaKind
 from airflow_provider_seedance.api.request import GenerationRequest
 from airflow_provider_seedance.exceptions import SeedanceRequestError
-from airflow_provider_seedance.hooks import media
-from airflow_provider_seedance.hooks.media import load_media, request_body
+from airflow_provider_seedance.files import inputs
+from airflow_provider_seedance.files.inputs import load_media, read_source
 
 ITEM = "reference_images[1]"
+ROLES: dict[MediaKind, Role] = {"image": "reference_image", "video": "reference_video", "audio": "reference_audio"}
+
+
+def load(value: str, kind: MediaKind = "image") -> str:
+    """Load one item."""
+    (sent,) = load_media([MediaItem(ITEM, ROLES[kind], value)])
+    return sent
+
+
+def sent_for(request: GenerationRequest) -> list[str]:
+    """Return what is sent for each item of a request."""
+    content = request.to_json(load_media(request.media))["content"]
+    return [item[item["type"]]["url"] for item in content]
 
 
 def picture(width: int = 320, height: int = 320, fmt: str = "PNG") -> bytes:
@@ -72,12 +87,12 @@ def file(tmp_path: Path) -> Any:
 
 @pytest.fixture(autouse=True)
 def _nothing_said_yet() -> None:
-    media.say_unchecked.cache_clear()
+    inputs.log_unchecked.cache_clear()
 
 
 def refusal(value: str, kind: MediaKind = "image") -> str:
     with pytest.raises(SeedanceRequestError) as refused:
-        load_media(value, kind, item=ITEM)
+        load(value, kind)
     assert refused.value.field == ITEM
     assert ITEM in str(refused.value)
     return str(refused.value)
@@ -87,14 +102,14 @@ def refusal(value: str, kind: MediaKind = "image") -> str:
 def test_image_file_becomes_a_data_uri_of_the_format_that_its_bytes_have(fmt: str, file: Any) -> None:
     data = picture(fmt=fmt)
 
-    uri = load_media(file(data, "photo.txt"), "image", item=ITEM)
+    uri = load(file(data, "photo.txt"))
 
     assert uri == f"data:image/{fmt.lower()};base64,{base64.b64encode(data).decode()}"
 
 
 @pytest.mark.parametrize(("data", "name"), [(wav(2), "wav"), (mp3(3), "mp3")])
 def test_sound_file_becomes_a_data_uri(data: bytes, name: str, file: Any) -> None:
-    assert load_media(file(data), "audio", item=ITEM) == (f"data:audio/{name};base64,{base64.b64encode(data).decode()}")
+    assert load(file(data), "audio") == (f"data:audio/{name};base64,{base64.b64encode(data).decode()}")
 
 
 def test_file_is_found_by_every_spelling_of_its_path(
@@ -103,7 +118,7 @@ def test_file_is_found_by_every_spelling_of_its_path(
     path = file(picture(), "über katze.png")
     monkeypatch.chdir(tmp_path)
 
-    uris = {load_media(value, "image", item=ITEM) for value in (path, f"file://{path}", "über katze.png")}
+    uris = {load(value) for value in (path, f"file://{path}", "über katze.png")}
 
     assert len(uris) == 1
 
@@ -116,20 +131,20 @@ def test_object_storage_is_read_through_its_file_system(monkeypatch: pytest.Monk
     data = picture()
     memory.pipe("/bucket/cat.png", data)
 
-    uri = load_media("s3://lake@bucket/cat.png", "image", item=ITEM)
+    uri = load("s3://lake@bucket/cat.png")
 
     assert uri.endswith(base64.b64encode(data).decode())
 
 
 @pytest.mark.parametrize("value", ["https://a.example/b.png?sig=1", "asset://a-1"])
 def test_links_and_assets_come_back_unopened(value: str) -> None:
-    assert load_media(value, "image", item=ITEM) == value
+    assert load(value) == value
 
 
 def test_data_uri_is_checked_as_a_file_is_and_gets_its_real_format() -> None:
     payload = base64.b64encode(picture(fmt="JPEG")).decode()
 
-    assert load_media(f"data:image/png;base64,{payload}", "image", item=ITEM) == f"data:image/jpeg;base64,{payload}"
+    assert load(f"data:image/png;base64,{payload}") == f"data:image/jpeg;base64,{payload}"
 
     small = base64.b64encode(picture(299, 400)).decode()
     assert "299x400" in refusal(f"data:image/png;base64,{small}")
@@ -197,7 +212,7 @@ def test_storage_that_tells_no_size_is_read_no_further_than_the_limit(monkeypatc
     monkeypatch.setitem(store._STORE_CACHE, "s3-lake", store.ObjectStore("s3", "lake", fs=memory))
 
     assert "under 30 MB" in refusal("s3://lake@b/large.png")
-    assert load_media("s3://lake@b/small.png", "image", item=ITEM).startswith("data:image/png")
+    assert load("s3://lake@b/small.png").startswith("data:image/png")
 
 
 @pytest.mark.parametrize(
@@ -246,7 +261,7 @@ def test_storage_that_forbids_reading_is_told_from_one_that_fails_for_now(monkey
 
     Broken.error = ConnectionResetError
     with pytest.raises(ConnectionResetError):
-        load_media("s3://lake@b/a.png", "image", item=ITEM)
+        load("s3://lake@b/a.png")
 
 
 @pytest.mark.parametrize("value", ["/data/clip.mp4", "data:video/mp4;base64,AAAA"])
@@ -258,7 +273,7 @@ def test_heif_image_passes_with_its_sides_unread(file: Any, caplog: pytest.LogCa
     caplog.set_level(logging.INFO)
     path = file(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + b"\0" * 64)
 
-    assert load_media(path, "image", item=ITEM).startswith("data:image/heic;base64,")
+    assert load(path).startswith("data:image/heic;base64,")
     assert "HEIF" in caplog.text
 
 
@@ -276,7 +291,7 @@ def test_without_the_library_the_check_is_skipped_and_said_once(
     path = file(data)
 
     for _ in range(3):
-        assert load_media(path, kind, item=ITEM).startswith(f"data:{kind}/")
+        assert load(path, kind).startswith(f"data:{kind}/")
 
     assert caplog.text.count("airflow-provider-seedance[media]") == 1
 
@@ -288,16 +303,14 @@ def test_body_holds_every_file_in_its_place(file: Any) -> None:
     image, clip = file(picture(), "a"), file(wav(3), "b")
     request = GenerationRequest(reference_images=[image, "https://a.example/b.png"], reference_audios=clip)
 
-    urls = [item[item["type"]]["url"] for item in request_body(request)["content"]]
-
-    assert [url[:16] for url in urls] == ["data:image/png;b", "https://a.exampl", "data:audio/wav;b"]
+    assert [url[:16] for url in sent_for(request)] == ["data:image/png;b", "https://a.exampl", "data:audio/wav;b"]
 
 
 def test_clips_that_play_too_long_together_are_refused(file: Any) -> None:
     clip = file(wav(8))
 
     with pytest.raises(SeedanceRequestError, match=r"16\.0 s together") as refused:
-        request_body(GenerationRequest(reference_images="asset://a", reference_audios=[clip, clip]))
+        sent_for(GenerationRequest(reference_images="asset://a", reference_audios=[clip, clip]))
     assert refused.value.field == "reference_audios[1]"
 
 
@@ -306,5 +319,62 @@ def test_reading_stops_at_the_file_that_makes_the_body_too_large(file: Any) -> N
     request = GenerationRequest(reference_images=[large, large, "/no/such/file.png"])
 
     with pytest.raises(SeedanceRequestError, match="under 64 MB") as refused:
-        request_body(request)
+        sent_for(request)
     assert refused.value.field == "reference_images[1]"
+
+
+# -- what becomes an asset -------------------------------------------------------------------------------------------
+
+
+def test_small_image_is_sent_in_the_request_and_hashed_by_its_bytes(file: Any) -> None:
+    data = picture()
+    uri = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+
+    for value in (file(data), uri):
+        source = read_source(value)
+        assert (source.asset_type, source.url, source.digest) == ("Image", uri, hashlib.sha256(data).hexdigest())
+
+
+def test_sound_is_uploaded_from_its_file(file: Any) -> None:
+    data = wav(3)
+    source = read_source(file(data))
+
+    assert (source.asset_type, source.url, source.size) == ("Audio", None, len(data))
+    assert (source.filename, source.digest) == ("source.wav", hashlib.sha256(data).hexdigest())
+    with source.open() as upload:
+        assert upload.read() == data
+
+
+def test_link_is_hashed_without_its_signature_and_not_opened() -> None:
+    source = read_source("https://a.example/hero.PNG?X-Amz-Signature=1")
+
+    assert source.asset_type == "Image"
+    assert source.digest == read_source("https://a.example/hero.PNG?X-Amz-Signature=2").digest
+    with pytest.raises(ValueError, match="no file"):
+        source.open()
+
+
+@pytest.mark.parametrize(
+    ("value", "asset_type", "field"),
+    [
+        ("https://a.example/hero", None, "asset_type"),
+        ("https://a.example/hero.png", "Picture", "asset_type"),
+        ("asset://a-1", None, "source"),
+        ("", None, "source"),
+        (7, None, "source"),
+        ("https://", "Image", "source"),
+        (f"data:image/png;base64,{base64.b64encode(picture()).decode()}", "Audio", "asset_type"),
+        ("/no/such/file.png", None, "source"),
+        ("/etc/hostname", None, "source"),
+    ],
+)
+def test_source_that_cannot_become_an_asset_is_refused(value: Any, asset_type: str | None, field: str) -> None:
+    with pytest.raises(SeedanceRequestError) as refused:
+        read_source(value, asset_type)
+
+    assert refused.value.field == field
+
+
+def test_representation_of_a_source_holds_neither_link_nor_path(file: Any) -> None:
+    assert "example" not in repr(read_source("https://a.example/hero.png?sig=1"))
+    assert "media.bin" not in repr(read_source(file(wav(3))))

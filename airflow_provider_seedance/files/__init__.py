@@ -1,0 +1,1 @@
+"""Files: media going in, results coming back, and how they are stored."""
