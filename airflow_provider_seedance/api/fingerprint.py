@@ -18,9 +18,9 @@ def _names(prefix: str, names: str) -> frozenset[str]:
 
 _V4 = "algorithm credential date expires signedheaders signature security-token"
 
-#: Signing schemes of links: the parameter that gives the scheme away, and all that it adds, in lower case. They go only
-#: together with their signature: a lone ``expires`` or ``sv`` may well say which file is meant, and so does what no
-#: scheme signs with, such as ``versionId`` or ``x-oss-process``.
+#: Signing schemes of links: the parameter that identifies the scheme, and all that it adds, in lower case. They are
+#: removed only together with their signature: a lone ``expires`` or ``sv`` may identify the file, and so does anything
+#: that no scheme signs with, such as ``versionId`` or ``x-oss-process``.
 _SCHEMES: Mapping[str, frozenset[str]] = {
     "x-amz-signature": _names("x-amz-", f"{_V4} content-sha256"),
     "x-tos-signature": _names("x-tos-", f"{_V4} policy"),
@@ -44,10 +44,10 @@ _SCHEMES: Mapping[str, frozenset[str]] = {
 
 def without_signature(link: str) -> str:
     """
-    Take the signature out of a pre-signed link.
+    Remove the signature from a pre-signed link.
 
     :param link: An http(s) link.
-    :return: The same link without the parameters of the signing schemes found in it; what says which file is meant
+    :returns: The same link without the parameters of the signing schemes found in it; whatever identifies the file
         stays as it was.
     """
     base, mark, rest = link.partition("?")
@@ -57,8 +57,8 @@ def without_signature(link: str) -> str:
     parts = query.split("&")
     present = {_parameter(part) for part in parts}
     signing: set[str] = set()
-    for tell, names in _SCHEMES.items():
-        if tell in present:
+    for signature, names in _SCHEMES.items():
+        if signature in present:
             signing |= names
     kept = [part for part in parts if _parameter(part) not in signing]
     return base + (mark + "&".join(kept) if kept else "") + hash_mark + fragment
@@ -73,7 +73,7 @@ def canonical_media(value: str) -> str:
     Write a media value as a fingerprint sees it.
 
     :param value: Any text of a request but its prompt.
-    :return: A link without its signature, ``sha256:<hex>`` for a ``data:`` URI, anything else as it is.
+    :returns: A link without its signature, ``sha256:<hex>`` for a ``data:`` URI, anything else as it is.
     """
     if _LINK.match(value):
         return without_signature(value)
@@ -83,7 +83,7 @@ def canonical_media(value: str) -> str:
 
 
 def canonical_extra(value: Any) -> Any:
-    """Write passed-through fields as a fingerprint sees them, links and ``data:`` URIs within included."""
+    """Write further fields as a fingerprint sees them, including the links and ``data:`` URIs in them."""
     if isinstance(value, str):
         return canonical_media(value)
     if isinstance(value, dict):
@@ -97,15 +97,15 @@ def canonical_json(value: Any) -> str:
 
 
 def digest(parts: Iterable[str]) -> str:
-    """Return the SHA-256 of several texts, in hexadecimal, such that no other division of them has the same."""
+    """Return the SHA-256 of several texts, in hexadecimal; how they are divided counts too."""
     return hashlib.sha256(canonical_json(list(parts)).encode("ascii")).hexdigest()
 
 
 def prompt_fingerprint(text: str | None) -> str | None:
     """
-    Name a prompt without saying it.
+    Identify a prompt without revealing it.
 
-    :param text: The prompt as it is sent; None where there is none.
-    :return: The SHA-256 of its UTF-8 text, in hexadecimal; None without a prompt.
+    :param text: The prompt as it is sent; None if there is none.
+    :returns: The SHA-256 of its UTF-8 text, in hexadecimal; None without a prompt.
     """
     return None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

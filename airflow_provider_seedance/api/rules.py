@@ -25,7 +25,7 @@ _MAX_DIGITS = 6
 
 
 def frames_and_references_exclude_each_other(values: Mapping[str, Any], content: Content) -> None:
-    """First frame, first and last frame, and multimodal reference are exclusive (contract.md#content-rules)."""
+    """Refuse a mixture of the service's exclusive modes (contract.md#content-rules)."""
     frames = [item for item in content.items if item.is_frame]
     references = [item for item in content.items if not item.is_frame]
     if frames and references:
@@ -43,7 +43,7 @@ def _listed(items: Sequence[MediaItem]) -> str:
 
 
 def each_frame_comes_once(values: Mapping[str, Any], content: Content) -> None:
-    """Only raw content can name two first or two last frames."""
+    """Refuse a second first or last frame, which only raw content can name."""
     seen: set[str] = set()
     for item in content.items:
         if item.is_frame and item.role in seen:
@@ -52,7 +52,7 @@ def each_frame_comes_once(values: Mapping[str, Any], content: Content) -> None:
 
 
 def last_frame_needs_a_first(values: Mapping[str, Any], content: Content) -> None:
-    """The service has no mode with a last frame alone (contract.md#content-rules)."""
+    """Refuse a last frame alone: the service has no such mode (contract.md#content-rules)."""
     roles = [item.role for item in content.items]
     if "last_frame" in roles and "first_frame" not in roles:
         name = content.items[roles.index("last_frame")].name
@@ -60,13 +60,13 @@ def last_frame_needs_a_first(values: Mapping[str, Any], content: Content) -> Non
 
 
 def audio_is_never_alone(values: Mapping[str, Any], content: Content) -> None:
-    """Sound needs a picture to go with (contract.md#content-rules)."""
+    """Refuse sound without a picture to go with (contract.md#content-rules)."""
     if content.items and all(item.kind == "audio" for item in content.items):
         refuse(content.items[0].parameter, "is the only media", "Add a reference image or a reference video")
 
 
 def web_search_goes_with_text_only(values: Mapping[str, Any], content: Content) -> None:
-    """The search tool works for text-to-video alone (contract.md#create-request)."""
+    """Refuse the search tool with media: it works for text-to-video only (contract.md#create-request)."""
     if values["web_search"] and content.items:
         refuse(
             "web_search",
@@ -76,14 +76,14 @@ def web_search_goes_with_text_only(values: Mapping[str, Any], content: Content) 
 
 
 def there_is_text_or_media(values: Mapping[str, Any], content: Content) -> None:
-    """Text-to-video needs the text."""
+    """Refuse text-to-video without text."""
     if content.text is None and not content.items:
         field = "prompt" if content.raw is None else "content"
         refuse(field, "is missing and there is no media", "Describe the video in prompt, or give a first frame")
 
 
 def placeholders_point_at_media(values: Mapping[str, Any], content: Content) -> None:
-    """``@image2`` needs a second image, counted by kind in the order sent (contract.md#content-rules)."""
+    """Refuse ``@image2`` without a second image, counted by kind in the order sent (contract.md#content-rules)."""
     counts: Counter[str] = Counter(item.kind for item in content.items)
     for kind, number, _ in _placeholders(content.text or ""):
         if not 1 <= number <= counts[kind]:
@@ -95,13 +95,13 @@ def placeholders_point_at_media(values: Mapping[str, Any], content: Content) -> 
 
 
 def resolution_is_in_the_models_table(values: Mapping[str, Any], content: Content) -> None:
-    """Each model has its own resolutions (contract.md#models)."""
+    """Refuse a resolution that the model does not offer (contract.md#models)."""
     if table := limits.limits_of(values["model"]):
         _check_choice("resolution", values, table.resolutions)
 
 
 def ratio_is_in_the_models_table(values: Mapping[str, Any], content: Content) -> None:
-    """The ratios of the vendor's table, or ``adaptive`` (contract.md#create-request)."""
+    """Refuse a ratio that the model does not offer (contract.md#create-request)."""
     if table := limits.limits_of(values["model"]):
         _check_choice("ratio", values, table.ratios)
 
@@ -113,7 +113,7 @@ def _check_choice(name: str, values: Mapping[str, Any], allowed: Sequence[str]) 
 
 
 def duration_is_within_the_models_bounds(values: Mapping[str, Any], content: Content) -> None:
-    """Each model makes videos of so many seconds (contract.md#models)."""
+    """Refuse a duration that the model does not offer (contract.md#models)."""
     table = limits.limits_of(values["model"])
     if table and not table.min_duration <= values["duration"] <= table.max_duration:
         model = values["model"] or "A known model"

@@ -151,16 +151,16 @@ def read_source(value: object, asset_type: str | None = None) -> AssetSource:
 
 
 def _source_of_link(link: str, asset_type: str | None) -> AssetSource:
-    suffix = PurePosixPath(urlsplit(link).path).suffix.lower()
-    for found, kind in _KINDS.items():
+    url = check_media(link, "image", item="source")  # a link is checked alike for every kind
+    suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
+    for found in ASSET_TYPES:
         if asset_type == found or (asset_type is None and suffix in _SUFFIXES[found]):
-            url = check_media(link, kind, item="source")
             return AssetSource(found, hashlib.sha256(canonical_media(url).encode()).hexdigest(), url=url)
     return refuse("asset_type", "cannot be read off the link's ending", f"Give one of {', '.join(ASSET_TYPES)}")
 
 
 def _source_of_path(value: str, asset_type: str | None) -> AssetSource:
-    with open_storage(value, "source") as path:
+    with _open_storage(value, "source") as path:
         size = int(path.stat().get("size") or 0)
         with path.open("rb") as file:
             sniffed = sniff_format(file.read(64))
@@ -217,7 +217,7 @@ def _load(value: str, kind: MediaKind, item: str) -> tuple[str, float]:
 
 
 def _read(value: str, kind: MediaKind, item: str) -> bytes:
-    with open_storage(value, item) as path:
+    with _open_storage(value, item) as path:
         size = path.stat().get("size")
         if size is not None:
             check_size(size, kind, item=item)
@@ -228,15 +228,12 @@ def _read(value: str, kind: MediaKind, item: str) -> bytes:
 
 
 @contextmanager
-def open_storage(value: str, item: str) -> Iterator[ObjectStoragePath]:
+def _open_storage(value: str, item: str) -> Iterator[ObjectStoragePath]:
     """
     Reach a file in a local folder or an object storage.
 
-    :param value: A path that ``ObjectStoragePath`` opens.
-    :param item: Its name in messages.
-    :returns: The path, which is not a directory.
-    :raises SeedanceRequestError: Something permanent is in the way, found here or in the block. A storage that fails
-        for a moment raises its own error, so that the task's retries apply.
+    Anything permanent that is in the way, here or in the block, is a request error. A storage that fails for a moment
+    raises its own error, so that the task's retries apply.
     """
     path = _storage_path(value, item)
     try:

@@ -363,6 +363,8 @@ def test_link_is_hashed_without_its_signature_and_not_opened() -> None:
         ("", None, "source"),
         (7, None, "source"),
         ("https://", "Image", "source"),
+        ("http://[::1", "Image", "source"),
+        ("http://[::1", None, "source"),
         (f"data:image/png;base64,{base64.b64encode(picture()).decode()}", "Audio", "asset_type"),
         ("/no/such/file.png", None, "source"),
         ("/etc/hostname", None, "source"),
