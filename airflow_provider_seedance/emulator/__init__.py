@@ -1,8 +1,9 @@
-"""A local stand-in for the Seedance service, for demos, for this project's tests and for users' own Dag tests.
+"""
+A local stand-in for the Seedance service, for demos, for this project's tests and for tests of users' own Dags.
 
-It is a second, independent reading of the wire contract: it shares no code with the client in this package, so that
-one misunderstanding cannot hide on both sides. Importing this module costs nothing; aiohttp, PyAV and Pillow are
-loaded when an emulator starts or when a clip is made.
+It is a second, independent reading of the wire contract. It shares no code with the client in this package, so that one
+misunderstanding cannot hide on both sides. Importing this module costs nothing: aiohttp, PyAV and Pillow are loaded
+when an emulator starts or makes a clip.
 """
 
 from __future__ import annotations

@@ -3,136 +3,95 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
+import contextlib
 import errno
 import json
 import signal
 import ssl
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from airflow_provider_seedance.emulator.assets import SHAPES, UNKNOWN_ASSETS, AssetOptions
+from airflow_provider_seedance.emulator.faults import Fault
+from airflow_provider_seedance.emulator.instance import Emulator
 
-if TYPE_CHECKING:
-    from airflow_provider_seedance.emulator.faults import Fault
-    from airflow_provider_seedance.emulator.world import Settings
+_FAULT_EXAMPLE = '\'{"route": "create", "status": 429, "headers": {"Retry-After": "2"}}\''
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Return the parser; options left out are those of :class:`Emulator`, whose arguments they are named after."""
     parser = argparse.ArgumentParser(
         prog="seedance-emulator",
         description="A local stand-in for the Seedance 2.0 service: same routes, real mp4s, no cost.",
+        argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8765, help="0 takes any free one (default: %(default)s)")
-    parser.add_argument(
-        "--speed", type=float, default=1.0, help="times faster than the service; a generation takes 90 s / SPEED"
-    )
-    parser.add_argument(
-        "--api-key", action="append", metavar="KEY", help="a valid key, may be repeated (default: sk-emulator)"
-    )
-    parser.add_argument(
-        "--link-ttl", type=int, default=12 * 3600, metavar="SECONDS", help="life of a download link, in real time"
-    )
-    parser.add_argument(
-        "--moderate-input-word", action="append", metavar="WORD", help="prompts with it are refused at create"
-    )
-    parser.add_argument(
-        "--moderate-output-word", action="append", metavar="WORD", help="prompts with it fail at the end"
-    )
-    parser.add_argument(
-        "--fault",
-        action="append",
-        default=[],
-        metavar="JSON",
-        help='a fault, may be repeated, e.g. \'{"route": "create", "status": 429, "headers": {"Retry-After": "2"}}\'',
-    )
-    parser.add_argument(
-        "--asset-shape",
-        choices=SHAPES,
-        default="flat",
-        help="asset routes answer flat or under Result (default: %(default)s)",
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=int, default=8765, help="port to listen on; 0 chooses a free one (default: %(default)s)")
+    add("--speed", type=float, help="times faster than the service; a generation takes 90 s / SPEED (default: 1)")
+    add("--api-key", action="append", dest="api_keys", metavar="KEY", help="a valid key (default: sk-emulator)")
+    add("--link-ttl", type=int, metavar="SECONDS", help="life of a download link in real time (default: 43200)")
+    for stage, effect in (("input", "are refused when the generation is created"), ("output", "fail at the end")):
+        add(
+            f"--moderate-{stage}-word",
+            action="append",
+            dest=f"moderate_{stage}_words",
+            metavar="WORD",
+            help=f"prompts that contain it {effect} (default: emulator:moderate-{stage})",
+        )
+    add("--fault", action="append", default=[], metavar="JSON", help=f"a fault, for example {_FAULT_EXAMPLE}")
+    add("--asset-shape", choices=("flat", "wrapped"), help="wrapped: asset routes respond under Result (default: flat)")
+    add(
         "--unknown-assets",
-        choices=UNKNOWN_ASSETS,
-        default="refuse",
-        help="what a generation that names an asset that is not there gets (default: %(default)s)",
+        choices=("refuse", "accept"),
+        help="what happens to a generation that names an unknown asset (default: refuse)",
     )
-    parser.add_argument(
-        "--state", type=Path, metavar="FILE", help="keep generations, assets, counters, keys and links in it"
-    )
-    parser.add_argument("--certfile", help="serve https with this certificate (PEM)")
-    parser.add_argument("--keyfile", help="its private key (PEM), where it is not in the same file")
+    add("--state", type=Path, metavar="FILE", help="keep generations, assets, counters, keys and links in this file")
+    add("--certfile", default=None, help="serve https with this certificate (PEM)")
+    add("--keyfile", default=None, help="its private key (PEM), if it is in another file")
+    parser.epilog = "--api-key, --moderate-input-word, --moderate-output-word and --fault may be repeated."
     return parser
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    from airflow_provider_seedance.emulator.world import Settings
-
-    given: dict[str, list[str] | None] = {
-        "api_keys": options.api_key,
-        "moderate_input_words": options.moderate_input_word,
-        "moderate_output_words": options.moderate_output_word,
-    }
-    lists: dict[str, Any] = {name: tuple(words) for name, words in given.items() if words}
-    assets = AssetOptions(options.asset_shape, options.unknown_assets)
-    return Settings(speed=options.speed, link_ttl=options.link_ttl, state=options.state, assets=assets, **lists)
-
-
-async def _run(
-    settings: Settings, faults: Sequence[Fault], host: str, port: int, ssl_context: ssl.SSLContext | None
-) -> None:
-    from airflow_provider_seedance.emulator.instance import EmulatorControl
-    from airflow_provider_seedance.emulator.server import serve
-    from airflow_provider_seedance.emulator.world import World
-
-    world = World(settings)
-    for fault in faults:
-        world.add_fault(fault)
-    stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    runner, url = await serve(world, host, port, ssl_context)
-    try:
-        control = EmulatorControl(url, settings.api_keys[0])
-        print(f"listening on {url}", flush=True)
-        print(f"export AIRFLOW_CONN_SEEDANCE_DEFAULT='{control.connection_json()}'", flush=True)
-        await stopping.wait()
-    finally:
-        await runner.cleanup()
-        world.close()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the emulator until SIGINT or SIGTERM.
-
-    :param arguments: command line without the program's name; that of the process by default
-    :returns: the exit status: 0 after a signal, 1 where it cannot start
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        from airflow_provider_seedance.emulator.faults import Fault
-        from airflow_provider_seedance.emulator.server import require_codecs
+    Run the emulator until SIGINT or SIGTERM.
 
-        require_codecs()
-        settings = _settings(options)
-        faults = [Fault.from_json(json.loads(text)) for text in options.fault]
+    :param arguments: Command line without the program's name; that of the process by default.
+    :returns: The exit status: 0 after a signal, 1 if it cannot start.
+    """
+    options = vars(_parser().parse_args(arguments))
+    certfile, keyfile = options.pop("certfile"), options.pop("keyfile")
+    try:
+        faults = [Fault.from_json(json.loads(text)) for text in options.pop("fault")]
         context = None
-        if options.certfile:
+        if certfile:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(options.certfile, options.keyfile)
-        asyncio.run(_run(settings, faults, options.host, options.port, context))
+            context.load_cert_chain(certfile, keyfile)
+        with Emulator(**options, ssl_context=context) as emulator:
+            for fault in faults:
+                emulator.fault(**asdict(fault))
+            _wait_for_signal(emulator)
     except (RuntimeError, ValueError, OverflowError, OSError) as error:
         reason = str(error)
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            reason = f"port {options.port} of {options.host} is taken; choose another with --port (0: any free one)"
+            reason = (
+                f"port {options['port']} of {options['host']} is taken; choose another with --port (0: any free one)"
+            )
         print(f"seedance-emulator: {reason}", file=sys.stderr)
         return 1
     return 0
+
+
+def _wait_for_signal(emulator: Emulator) -> None:
+    """Print where the emulator listens, and wait for SIGINT or SIGTERM."""
+    with contextlib.suppress(KeyboardInterrupt):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
+        print(f"listening on {emulator.url}", flush=True)
+        print(f"export AIRFLOW_CONN_SEEDANCE_DEFAULT='{emulator.connection_json()}'", flush=True)
+        signal.pause()
 
 
 if __name__ == "__main__":

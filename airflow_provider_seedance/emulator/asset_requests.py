@@ -1,243 +1,199 @@
-"""What the asset routes take and what they refuse: pure functions from a JSON body to checked values (contract 4)."""
+"""What the asset routes accept and refuse: pure functions from a JSON body to checked values (contract.md#assets)."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from airflow_provider_seedance.emulator.assets import asset_error
-from airflow_provider_seedance.emulator.envelopes import Refusal
+from airflow_provider_seedance.emulator import media
+from airflow_provider_seedance.emulator.envelopes import Refusal, asset_error
+from airflow_provider_seedance.emulator.media import NO_MEDIUM, BadMedia, Medium
 
-#: billing model of each type of asset
+#: Billing model of each type of asset.
 BILLING_MODELS = {"Image": "volc-asset", "Video": "volc-asset-video", "Audio": "volc-asset-audio"}
 
 _NAME_CHARACTERS = 64
 _DESCRIPTION_CHARACTERS = 300
 _LARGEST_PAGE = 100
-_SORTS = ("CreateTime", "UpdateTime", "GroupId")
-_DATA_URI = re.compile(r"data:(?P<type>[A-Za-z]+/[A-Za-z0-9.+-]+);base64,", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Source:
-    """What an asset is made from: a public URL, or bytes.
-
-    :param declared: the media type that the bytes must have, None where nothing binds them
-    """
-
-    url: str = ""
-    data: bytes | None = None
-    declared: str | None = None
 
 
 @dataclass(frozen=True)
 class NewAsset:
-    """What a new asset is to be, all but its source.
+    """
+    A request for a new asset.
 
-    :param name: empty where there is none
-    :param model: the billing model
+    :param name: Empty if there is none.
+    :param type: ``Image``, ``Video`` or ``Audio``.
+    :param model: The billing model.
+    :param url: The public URL to create it from. It is not fetched and counts as good.
+    :param medium: The bytes to create it from, if they were sent.
+    :param finding: Why processing these bytes will fail, or None.
     """
 
     group_id: str
     name: str
     type: str
     model: str
+    url: str = ""
+    medium: Medium = NO_MEDIUM
+    finding: BadMedia | None = None
 
 
 @dataclass(frozen=True)
 class Query:
-    """One page of a list.
+    """
+    One page of a list.
 
-    :param name: looked for anywhere in a name, whatever the case; empty for all
-    :param group_ids: only these groups, or their assets; empty for all
-    :param statuses: only assets of these statuses; empty for all
+    :param name: Part of the names wanted, in any case; empty for all.
+    :param group_ids: Only these groups, or their assets; empty for all.
+    :param number: Number of the page, from 1.
+    :param size: Items per page.
     """
 
     name: str
     group_ids: tuple[str, ...]
-    statuses: tuple[str, ...]
     number: int
     size: int
-    sort_by: str
-    descending: bool
 
 
 def missing(name: str) -> Refusal:
-    """Return the refusal of a request without a field."""
+    """Return the refusal of a request that lacks a field."""
     return asset_error(400, f"MissingParameter.{name}", f"The required parameter {name} is missing.")
 
 
-def invalid(name: str, reason: str) -> Refusal:
-    """Return the refusal of a field's value."""
-    return asset_error(400, f"InvalidParameter.{name}", f"The parameter {name} is not valid: {reason}.")
-
-
-def text(body: Mapping[str, Any], name: str, most: int | None = None) -> str:
-    """Return a field that is text, empty where it is absent.
-
-    :param most: characters that it may have
-    :raises Refusal: no text, or too long
-    """
-    value = body.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise invalid(name, "it must be a string")
-    if most is not None and len(value) > most:
-        raise invalid(name, f"it must not be longer than {most} characters")
-    return value
-
-
 def needed(body: Mapping[str, Any], name: str, most: int | None = None) -> str:
-    """Return a text field that must not be empty.
-
-    :raises Refusal: absent, empty, no text, or too long
     """
-    value = text(body, name, most)
+    Read a text field that must not be empty.
+
+    :param body: The request.
+    :param name: The field.
+    :param most: Number of characters that it may have; None for any.
+    :returns: The text.
+    :raises Refusal: If it is absent, empty, no text, or too long.
+    """
+    value = _text(body, name, most)
     if not value.strip():
         raise missing(name)
     return value
 
 
-def group_fields(body: Mapping[str, Any]) -> tuple[str, str]:
-    """Check a new group's request (contract 4.1).
+def _text(body: Mapping[str, Any], name: str, most: int | None = None) -> str:
+    value = body.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _invalid(name, "it must be a string")
+    if most is not None and len(value) > most:
+        raise _invalid(name, f"it must not be longer than {most} characters")
+    return value
 
-    :returns: name and description
-    :raises Refusal: 400
+
+def _invalid(name: str, reason: str) -> Refusal:
+    return asset_error(400, f"InvalidParameter.{name}", f"The parameter {name} is not valid: {reason}.")
+
+
+def new_group(body: Mapping[str, Any]) -> tuple[str, str]:
     """
-    any_model(body)
-    _group_type(body)
-    return needed(body, "Name", _NAME_CHARACTERS), text(body, "Description", _DESCRIPTION_CHARACTERS)
+    Check the request for a new group (contract.md#create-asset-group).
 
-
-def changes(body: Mapping[str, Any], *names: str) -> dict[str, str]:
-    """Return which of these fields an update changes, and to what (contract 4.7 and 4.8).
-
-    :raises Refusal: 400, also where none is there
+    :param body: The request.
+    :returns: Name and description.
+    :raises Refusal: If the service refuses it.
     """
-    any_model(body)
-    limits = {"Name": _NAME_CHARACTERS, "Description": _DESCRIPTION_CHARACTERS}
-    found = {name: text(body, name, limits[name]) for name in names if body.get(name) is not None}
-    if not found or found.get("Name", "-") == "":
-        raise missing("Name")
-    return found
+    _check_model(body)
+    _check_group_type(body)
+    return needed(body, "Name", _NAME_CHARACTERS), _text(body, "Description", _DESCRIPTION_CHARACTERS)
 
 
-def asset_fields(body: Mapping[str, Any], *, multipart: bool) -> NewAsset:
-    """Check a new asset's request, all but its source (contract 4.2).
+def new_asset(body: Mapping[str, Any], file: bytes | None = None) -> NewAsset:
+    """
+    Check the request for a new asset (contract.md#create-asset). Bad media is accepted, and fails later.
 
-    :param multipart: whether it came as a form, where ``AssetType`` may be left out for an image
-    :raises Refusal: 400
+    :param body: The JSON body, or the text fields of a form, in which ``AssetType`` may be left out for an image.
+    :param file: The form's file; None if the request came as JSON.
+    :returns: The request.
+    :raises Refusal: If the service refuses it.
     """
     group_id = needed(body, "GroupId")
-    asset_type = text(body, "AssetType") or ("Image" if multipart else "")
+    asset_type = _text(body, "AssetType") or ("" if file is None else "Image")
     if not asset_type:
         raise missing("AssetType")
     if asset_type not in BILLING_MODELS:
-        raise invalid("AssetType", f"it must be one of {', '.join(BILLING_MODELS)}")
-    name = needed(body, "Name", _NAME_CHARACTERS) if asset_type == "Image" else text(body, "Name", _NAME_CHARACTERS)
+        raise _invalid("AssetType", f"it must be one of {', '.join(BILLING_MODELS)}")
+    name = needed(body, "Name", _NAME_CHARACTERS) if asset_type == "Image" else _text(body, "Name", _NAME_CHARACTERS)
     wanted = BILLING_MODELS[asset_type]
-    model = text(body, "model") or BILLING_MODELS["Image"]
+    model = _text(body, "model") or BILLING_MODELS["Image"]
     if model != wanted:
-        raise invalid("model", f"AssetType {asset_type} needs {wanted}, not {model}")
-    return NewAsset(group_id, name, asset_type, model)
-
-
-def source(url: str) -> Source:
-    """Read the ``URL`` of a new asset: a public URL, a data URI, or raw Base64, which is taken for a PNG.
-
-    :raises Refusal: 400: none of these
-    """
-    if url[:5].lower() == "data:":
-        head = _DATA_URI.match(url)
-        if head is None:
-            raise invalid("URL", "a data URI must have the form data:<type>/<format>;base64,<data>")
-        return Source(data=_decoded(url[head.end() :]), declared=head["type"])
-    if "://" not in url:
-        return Source(data=_decoded(url), declared="image/png")
+        raise _invalid("model", f"AssetType {asset_type} needs {wanted}, not {model}")
+    declared = None
+    if file is None:
+        url = needed(body, "URL")
+        if media.is_http_url(url):
+            return NewAsset(group_id, name, asset_type, model, url)
+        declared, file = _inline(url)
     try:
-        parts = urlsplit(url)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"\s", url)
-    except ValueError:
-        good = False
-    if not good:
-        raise invalid("URL", "it must be a public http(s) URL, a data URI or Base64")
-    return Source(url=url)
+        medium = media.inspect(file, asset_type.lower(), declared)
+    except BadMedia as finding:
+        return NewAsset(group_id, name, asset_type, model, medium=Medium(file), finding=finding)
+    return NewAsset(group_id, name, asset_type, model, medium=medium)
 
 
-def _decoded(payload: str) -> bytes:
+def _inline(url: str) -> tuple[str, bytes]:
+    """Decode a data URI, or plain Base64, which counts as a PNG."""
     try:
-        data = base64.b64decode(payload, validate=True)
-    except (binascii.Error, ValueError):
-        raise invalid("URL", "the Base64 data cannot be decoded") from None
-    if not data:
-        raise invalid("URL", "the data is empty")
-    return data
+        if url[:5].lower() == "data:":
+            declared, data = media.decode_uri(url)
+            return declared.lower(), data
+        return "image/png", media.decode_base64(url)
+    except BadMedia as finding:
+        raise _invalid("URL", f"it must be a public http(s) URL, a data URI or Base64: {finding.message}") from None
 
 
 def query(body: Mapping[str, Any]) -> Query:
-    """Check a list's request (contract 4.4 and 4.5). ``Filter.Ids`` is not heeded: the contract calls it unreliable.
+    """
+    Check the request for a list (contract.md#list-assets).
 
-    :raises Refusal: 400
+    ``SortBy``, ``SortOrder`` and the filters ``Ids`` and ``Statuses`` of the upstream service are ignored.
+
+    :param body: The request.
+    :returns: The page that is wanted.
+    :raises Refusal: If the service refuses it.
     """
     needed(body, "model")
-    any_model(body)
-    filtered = body.get("Filter")
-    if filtered is None:
+    _check_model(body)
+    filters = body.get("Filter")
+    if filters is None:
         raise missing("Filter")
-    if not isinstance(filtered, dict):
-        raise invalid("Filter", "it must be an object")
-    _group_type(filtered)
-    sort_by = text(body, "SortBy") or "CreateTime"
-    if sort_by not in _SORTS:
-        raise invalid("SortBy", f"it must be one of {', '.join(_SORTS)}")
-    order = text(body, "SortOrder") or "Desc"
-    if order not in ("Asc", "Desc"):
-        raise invalid("SortOrder", "it must be Asc or Desc")
+    if not isinstance(filters, dict):
+        raise _invalid("Filter", "it must be an object")
+    _check_group_type(filters)
+    group_ids = filters.get("GroupIds") or []
+    if not isinstance(group_ids, list) or not all(isinstance(entry, str) for entry in group_ids):
+        raise _invalid("Filter.GroupIds", "it must be an array of strings")
     return Query(
-        name=text(filtered, "Name"),
-        group_ids=_texts(filtered, "GroupIds"),
-        statuses=_texts(filtered, "Statuses"),
-        number=_number(body, "PageNumber", 1, None),
+        name=_text(filters, "Name"),
+        group_ids=tuple(group_ids),
+        number=_number(body, "PageNumber", 1),
         size=_number(body, "PageSize", 10, _LARGEST_PAGE),
-        sort_by=sort_by,
-        descending=order == "Desc",
     )
 
 
-def any_model(body: Mapping[str, Any]) -> None:
-    """Check the billing model of a call that bills alike for all types; it may be left out.
-
-    :raises Refusal: 400
-    """
-    model = text(body, "model")
-    if model and model not in BILLING_MODELS.values():
-        raise invalid("model", f"it must be one of {', '.join(BILLING_MODELS.values())}")
+def _check_model(body: Mapping[str, Any]) -> None:
+    """Check the billing model of a call that is billed alike for all types; it may be left out."""
+    if _text(body, "model") not in ("", *BILLING_MODELS.values()):
+        raise _invalid("model", f"it must be one of {', '.join(BILLING_MODELS.values())}")
 
 
-def _group_type(body: Mapping[str, Any]) -> None:
-    if text(body, "GroupType") not in ("", "AIGC"):
-        raise invalid("GroupType", "GroupType must be one of [AIGC]")
+def _check_group_type(body: Mapping[str, Any]) -> None:
+    if _text(body, "GroupType") not in ("", "AIGC"):
+        raise _invalid("GroupType", "GroupType must be one of [AIGC]")
 
 
-def _texts(body: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    value = body.get(name)
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise invalid(f"Filter.{name}", "it must be an array of strings")
-    return tuple(value)
-
-
-def _number(body: Mapping[str, Any], name: str, default: int, most: int | None) -> int:
+def _number(body: Mapping[str, Any], name: str, default: int, most: int | None = None) -> int:
     value = body.get(name)
     if value is None:
         return default
     if type(value) is not int or value < 1 or (most is not None and value > most):
-        raise invalid(name, "it must be an integer from 1" + (f" to {most}" if most else ""))
+        raise _invalid(name, "it must be an integer from 1" + (f" to {most}" if most else ""))
     return value

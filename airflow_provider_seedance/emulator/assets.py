@@ -1,71 +1,36 @@
-"""Asset groups and assets: what is known of one, and what the service tells of it at a time (contract 4)."""
+"""Asset groups and assets: what is known of one, and how the service describes it (contract.md#assets)."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import math
-import secrets
 import string
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, Self
+from typing import Any
 
-from airflow_provider_seedance.emulator.envelopes import Refusal
+from airflow_provider_seedance.emulator.asset_requests import NewAsset
+from airflow_provider_seedance.emulator.envelopes import random_text
 from airflow_provider_seedance.emulator.faults import Fault
-from airflow_provider_seedance.emulator.generations import new_request_id
-from airflow_provider_seedance.emulator.rules import Stored
+from airflow_provider_seedance.emulator.media import Medium
 
-#: seconds from creation to ``Active`` or ``Failed``, at speed 1; the contract says 6 to 20
+#: Seconds from creation to ``Active`` or ``Failed``, at speed 1; the service needs 6 to 20.
 PROCESSING_SECONDS = 10.0
-#: how answers are put: ``{"Id": ...}``, or under ``Result`` beside ``ResponseMetadata``
-SHAPES = ("flat", "wrapped")
-#: what a generation that names an unknown asset gets
-UNKNOWN_ASSETS = ("refuse", "accept")
 
-#: the service's own user that all keys of an emulator belong to
+#: The service's own user, to whom all keys of an emulator belong.
 _USER = 1
-_BEIJING = timezone(timedelta(hours=8))  # ids carry its time, ``CreateTime`` carries UTC
-_SUFFIX = string.ascii_lowercase + string.digits
-
-
-@dataclass(frozen=True)
-class AssetOptions:
-    """Where the contract knows the asset routes to differ from host to host.
-
-    :param shape: ``flat`` or ``wrapped``
-    :param unknown: ``refuse`` or ``accept``: what a generation that names an unknown asset gets
-    :param count_error: added to every ``TotalCount``, which so disagrees with the items
-    """
-
-    shape: str = "flat"
-    unknown: str = "refuse"
-    count_error: int = 0
-
-    def __post_init__(self) -> None:
-        if self.shape not in SHAPES:
-            raise ValueError(f"asset shape must be one of {', '.join(SHAPES)}")
-        if self.unknown not in UNKNOWN_ASSETS:
-            raise ValueError(f"unknown assets must be one of {', '.join(UNKNOWN_ASSETS)}")
-        if type(self.count_error) is not int:
-            raise ValueError("the error of TotalCount must be an integer")
-
-
-def asset_error(status: int, code: str, message: str) -> Refusal:
-    """Envelope E5, the raw form of the service behind the asset routes (contract 3.1)."""
-    error = {"Code": code, "Message": message}
-    return Refusal(status, {"ResponseMetadata": {"RequestId": new_request_id(time.time()), "Error": error}})
+#: Ids carry Beijing time; ``CreateTime`` is UTC.
+_BEIJING = timezone(timedelta(hours=8))
 
 
 def token_of(key: str) -> int:
-    """Return the number of an API key, by which its groups and assets are its own."""
+    """Return the number of an API key. Groups and assets belong to one number."""
     return int(hashlib.sha256(key.encode()).hexdigest()[:7], 16)
 
 
 def _new_id(kind: str, now: float) -> str:
-    suffix = "".join(secrets.choice(_SUFFIX) for _ in range(5))
+    suffix = random_text(5, string.ascii_lowercase + string.digits)
     return f"{kind}-{datetime.fromtimestamp(now, _BEIJING):%Y%m%d%H%M%S}-{suffix}"
 
 
@@ -75,13 +40,13 @@ def _written(at: float) -> str:
 
 @dataclass(eq=False)
 class AssetGroup:
-    """A group of assets.
+    """
+    A group of assets.
 
-    :param token: number of the key that made it
-    :param name: as it was sent; the service tells :attr:`listed_name`
-    :param created: Unix seconds, as all times here
-    :param usable: time from which it is found other than by listing
-    :param deleted: whether it was deleted; it is remembered because it was paid for
+    :param token: Number of the key that created it.
+    :param name: The name as it was sent; responses carry :attr:`listed_name`.
+    :param created: Unix seconds, as all times here.
+    :param usable: Time from which calls other than lists find it.
     """
 
     id: str
@@ -89,31 +54,30 @@ class AssetGroup:
     name: str
     description: str
     created: float
-    updated: float
     usable: float
-    deleted: bool = False
 
     @classmethod
-    def create(cls, token: int, name: str, description: str, now: float) -> Self:
-        """Make a group that can be used at once."""
-        return cls(_new_id("group", now), token, name, description, now, now, now)
+    def create(cls, token: int, name: str, description: str, now: float, fault: Fault | None = None) -> AssetGroup:
+        """
+        Create a group.
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Make it again from :meth:`to_json`."""
-        return cls(**value)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all of it as JSON."""
-        return asdict(self)
+        :param token: Number of the key.
+        :param name: As it was sent.
+        :param description: As it was sent; may be empty.
+        :param now: Unix seconds.
+        :param fault: What happens to it; nothing by default.
+        :returns: The group.
+        """
+        delay = fault.visible_after or 0 if fault is not None else 0
+        return cls(_new_id("group", now), token, name, description, now, now + delay)
 
     @property
     def listed_name(self) -> str:
-        """The name with the prefix that the service puts before it."""
+        """The name with the prefix that the service adds."""
         return f"[u-{_USER}]-[t-{self.token}]{self.name}"
 
-    def told(self) -> dict[str, Any]:
-        """Return the item that the service answers (contract 4.5)."""
+    def item(self) -> dict[str, Any]:
+        """Return the service's description of it (contract.md#list-assets)."""
         return {
             "Id": self.id,
             "Name": self.listed_name,
@@ -121,26 +85,27 @@ class AssetGroup:
             "GroupType": "AIGC",
             "ProjectName": "default",
             "CreateTime": _written(self.created),
-            "UpdateTime": _written(self.updated),
+            "UpdateTime": _written(self.created),
         }
 
 
 @dataclass(eq=False)
 class Asset:
-    """One asset.
+    """
+    One asset.
 
-    :param token: number of the key that made it
-    :param type: ``Image``, ``Video`` or ``Audio``
-    :param model: the billing model of its creation
-    :param url: the public URL it was made from, else empty
-    :param data: its bytes, None where it was made from a URL, which an emulator does not fetch
-    :param created: Unix seconds, as all times here
-    :param ready: time at which processing ends
-    :param usable: time from which it is found other than by listing
-    :param error_code: why processing fails, empty where it does not
-    :param stuck: whether it is processed for ever
-    :param inactive: whether it ends as ``Inactive``
-    :param deleted: whether it was deleted; it is remembered because it was paid for and clips may show it
+    :param token: Number of the key that created it.
+    :param type: ``Image``, ``Video`` or ``Audio``.
+    :param model: The billing model of its creation.
+    :param created: Unix seconds, as all times here.
+    :param ready: Time at which processing ends.
+    :param usable: Time from which calls other than lists find it.
+    :param url: The public URL it was created from, else empty. It is not fetched.
+    :param medium: Its bytes and what they show; empty for an asset created from a URL.
+    :param error_code: Why processing fails; empty if it does not.
+    :param stuck: Whether it stays ``Processing`` forever.
+    :param inactive: Whether it ends as ``Inactive``.
+    :param deleted: Whether it was deleted. It is remembered because it was paid for and its link may still be used.
     """
 
     id: str
@@ -150,14 +115,10 @@ class Asset:
     type: str
     model: str
     created: float
-    updated: float
     ready: float
     usable: float
-    url: str = ""
-    data: bytes | None = None
-    width: int = 0
-    height: int = 0
-    seconds: float = 0.0
+    url: str
+    medium: Medium
     error_code: str = ""
     error_message: str = ""
     stuck: bool = False
@@ -165,22 +126,44 @@ class Asset:
     deleted: bool = False
 
     @classmethod
-    def create(
-        cls, token: int, group_id: str, name: str, asset_type: str, model: str, now: float, seconds: float
-    ) -> Self:
-        """Make an asset that is processed for ``seconds`` of real time."""
-        return cls(_new_id("asset", now), token, group_id, name, asset_type, model, now, now, now + seconds, now)
+    def create(cls, token: int, new: NewAsset, now: float, seconds: float, fault: Fault | None = None) -> Asset:
+        """
+        Create an asset.
+
+        :param token: Number of the key.
+        :param new: The request.
+        :param now: Unix seconds.
+        :param seconds: Seconds of real time that processing takes.
+        :param fault: What happens to it; nothing by default.
+        :returns: The asset.
+        """
+        made = cls(
+            id=_new_id("asset", now),
+            token=token,
+            group_id=new.group_id,
+            name=new.name,
+            type=new.type,
+            model=new.model,
+            created=now,
+            ready=now + seconds,
+            usable=now,
+            url=new.url,
+            medium=new.medium,
+        )
+        if new.finding is not None:
+            made.error_code, made.error_message = new.finding.code, new.finding.message
+        if fault is not None:
+            made.stuck, made.inactive = bool(fault.stuck), bool(fault.inactive)
+            made.usable = math.inf if fault.lose else now + (fault.visible_after or 0)
+            if fault.fail is not None:
+                made.error_code = str(fault.fail.get("code") or "TranscodingFailed")
+                made.error_message = str(fault.fail.get("message", ""))
+        return made
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Make it again from :meth:`to_json`."""
-        data = value["data"]
-        return cls(**{**value, "data": None if data is None else base64.b64decode(data)})
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all of it as JSON, its bytes as Base64."""
-        data = None if self.data is None else base64.b64encode(self.data).decode()
-        return {**asdict(self), "data": data}
+    def from_json(cls, fields: Mapping[str, Any]) -> Asset:
+        """Return the asset that was kept as these fields."""
+        return cls(**{**fields, "medium": Medium(**fields["medium"])})
 
     def status(self, now: float) -> str:
         """Return ``Processing``, ``Active``, ``Inactive`` or ``Failed``."""
@@ -190,40 +173,25 @@ class Asset:
             return "Failed"
         return "Inactive" if self.inactive else "Active"
 
-    def changed(self, now: float) -> float:
-        """Return the time of the last change, the end of processing being one."""
-        return self.updated if self.status(now) == "Processing" else max(self.updated, self.ready)
+    def item(self, now: float, link: str) -> dict[str, Any]:
+        """
+        Describe it as the service does (contract.md#get-asset).
 
-    @property
-    def stored(self) -> Stored:
-        """What a generation takes from it."""
-        size = (self.width, self.height) if self.width else None
-        return Stored(self.data if self.type == "Image" else None, size, self.seconds)
-
-    def suffer(self, fate: Fault) -> None:
-        """Let it go as was asked for."""
-        if fate.fail is not None:
-            self.error_code = str(fate.fail.get("code") or "TranscodingFailed")
-            self.error_message = str(fate.fail.get("message", ""))
-        self.stuck, self.inactive = bool(fate.stuck), bool(fate.inactive)
-        self.usable = math.inf if fate.lose else self.created + (fate.visible_after or 0)
-
-    def told(self, now: float, link: Callable[[Asset], str]) -> dict[str, Any]:
-        """Return the item that the service answers (contract 4.3).
-
-        :param link: signs a fresh preview link
+        :param now: Unix seconds.
+        :param link: A preview link that was never given before.
+        :returns: The item.
         """
         status = self.status(now)
         item: dict[str, Any] = {
             "Id": self.id,
             "Name": self.name,
-            "URL": link(self),
+            "URL": link,
             "AssetType": self.type,
             "GroupId": self.group_id,
             "Status": status,
             "ProjectName": "default",
             "CreateTime": _written(self.created),
-            "UpdateTime": _written(self.changed(now)),
+            "UpdateTime": _written(self.created if status == "Processing" else self.ready),
         }
         if status == "Failed":
             item["Error"] = {"Code": self.error_code, "Message": self.error_message}

@@ -1,7 +1,8 @@
-"""Making the clips: real mp4s with PyAV, their lettering with Pillow. A clip costs well under a second of CPU.
+"""
+The clips: real mp4s made with PyAV, their text drawn with Pillow. A clip costs well under a second of CPU.
 
-The picture of a clip stands still but for a strip with a timecode and a progress bar, which is stamped straight into
-the luma plane of one frame that is encoded again and again.
+Only a strip with a timecode and a progress bar moves. It is written straight into the luma plane of a single frame,
+which is encoded again and again.
 """
 
 from __future__ import annotations
@@ -10,22 +11,22 @@ import asyncio
 import io
 import struct
 import textwrap
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_seedance.emulator.catalogue import FPS
+from airflow_provider_seedance.emulator.catalog import FPS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 _SAMPLE_RATE = 48_000
-_BLACK, _WHITE = 16, 235  # of a luma plane in the limited range that H.264 players expect
+#: Luma values in the limited range that H.264 players expect.
+_BLACK, _WHITE = 16, 235
 _SHOWN_CHARACTERS = 1000
-_COLOURS = {
+_COLORS = {
     "text": (32, 48, 92),
     "first frame": (28, 84, 68),
     "first and last frame": (84, 60, 24),
@@ -35,10 +36,17 @@ _COLOURS = {
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """All that a clip shows. Equal specs share one rendering.
+    """
+    All that a clip shows. Equal specs share one rendering.
 
-    :param seconds: length, exact to the frame
-    :param picture: an encoded image to show behind the text, or None
+    :param width: Width in pixels.
+    :param height: Height in pixels.
+    :param seconds: Length, exact to the frame.
+    :param sound: Whether it has a sound track.
+    :param prompt: Text that is drawn.
+    :param mode: Heading that is drawn; it also chooses the background color.
+    :param watermark: Whether a watermark is drawn.
+    :param picture: An encoded image to show behind the text, or None.
     """
 
     width: int
@@ -52,16 +60,18 @@ class ClipSpec:
 
 
 def stamped(clip: bytes, name: str) -> bytes:
-    """Return a clip with a name in a trailing ``free`` box, so that the files of two generations always differ."""
+    """Return a clip with a name in a ``free`` box at its end, so that the files of two generations always differ."""
     payload = name.encode()
     return clip + struct.pack(">I4s", 8 + len(payload), b"free") + payload
 
 
 @lru_cache(maxsize=32)
 def render(spec: ClipSpec) -> bytes:
-    """Make a clip: H.264 at 24 fps and, with sound, an AAC stereo track.
+    """
+    Make a clip: H.264 at 24 fps and, with sound, an AAC stereo track.
 
-    :returns: the mp4 file
+    :param spec: What it shows.
+    :returns: The mp4 file.
     """
     import av
 
@@ -107,10 +117,10 @@ def _tone(seconds: int) -> Any:
 
 
 def _still(spec: ClipSpec) -> Image:
-    """Draw what does not move: picture or colour, mode, prompt, size, watermark."""
+    """Draw what does not move: picture or color, mode, prompt, size, watermark."""
     from PIL import Image, ImageDraw, ImageFont
 
-    canvas = _picture(spec) or Image.new("RGB", (spec.width, spec.height), _COLOURS.get(spec.mode, (48, 48, 48)))
+    canvas = _picture(spec) or Image.new("RGB", (spec.width, spec.height), _COLORS.get(spec.mode, (48, 48, 48)))
     draw = ImageDraw.Draw(canvas)
     size = max(16, spec.height // 24)
     margin = size
@@ -128,7 +138,7 @@ def _still(spec: ClipSpec) -> Image:
 
 
 def _picture(spec: ClipSpec) -> Image | None:
-    """Return the given picture, cut to the clip's shape; None where there is none or it cannot be read."""
+    """Return the given picture, cropped to the clip's shape; None if there is none or it cannot be read."""
     if spec.picture is None:
         return None
     from PIL import Image, ImageOps
@@ -163,7 +173,7 @@ def _strip_font(height: int) -> Any:
 
 @lru_cache(maxsize=32)
 def last_frame(spec: ClipSpec) -> bytes:
-    """Return the last frame of a clip, decoded from the clip itself, as a PNG file."""
+    """Return the last frame of a clip as a PNG file, decoded from the clip itself."""
     import av
 
     with av.open(io.BytesIO(render(spec)), "r") as container:
@@ -180,23 +190,35 @@ def last_frame(spec: ClipSpec) -> bytes:
 
 
 class Studio:
-    """Makes clips in worker threads (the encoder lets go of the interpreter's lock), each only once at a time.
+    """
+    Makes clips in worker threads, because the encoder releases the interpreter's lock.
 
-    Clips are made at their first download, so that a generation nobody downloads costs nothing.
+    A clip is made when it is first downloaded, so a generation that nobody downloads costs nothing. Requests for a clip
+    that is being made wait for it.
     """
 
     def __init__(self) -> None:
         self._workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="seedance-emulator-clip")
-        self._running: dict[tuple[Callable[[ClipSpec], bytes], ClipSpec], asyncio.Future[bytes]] = {}
+        self._running: dict[tuple[ClipSpec, bool], asyncio.Future[bytes]] = {}
 
-    async def make(self, maker: Callable[[ClipSpec], bytes], spec: ClipSpec) -> bytes:
-        """Run :func:`render` or :func:`last_frame` without blocking the event loop."""
-        key = (maker, spec)
+    async def make(self, spec: ClipSpec, *, still: bool = False) -> bytes:
+        """
+        Make a clip or its last frame without blocking the event loop.
+
+        :param spec: What the clip shows.
+        :param still: Whether the last frame is wanted.
+        :returns: The mp4 or PNG file.
+        """
+        key = (spec, still)
         if key not in self._running:
-            future = asyncio.get_running_loop().run_in_executor(self._workers, maker, spec)
-            self._running[key] = future
-            future.add_done_callback(lambda _: self._running.pop(key, None))
-        return await asyncio.shield(self._running[key])
+            maker = last_frame if still else render
+            self._running[key] = asyncio.get_running_loop().run_in_executor(self._workers, maker, spec)
+        running = self._running[key]
+        try:
+            return await asyncio.shield(running)
+        finally:
+            if running.done():
+                self._running.pop(key, None)
 
     def close(self) -> None:
         """Stop after the clips that are being made."""

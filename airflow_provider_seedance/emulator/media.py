@@ -1,4 +1,9 @@
-"""Reading the headers of media that a request carries as data URIs, and refusing what breaks the vendor's limits."""
+"""
+What the service accepts as media, judged by the bytes (contract.md#content-rules, contract.md#assets).
+
+A generation's request carries images and audio as data URIs, which are checked at once. An asset's bytes are checked
+while it is ``Processing``. The limits are the same.
+"""
 
 from __future__ import annotations
 
@@ -6,138 +11,242 @@ import base64
 import binascii
 import io
 import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
 
-from airflow_provider_seedance.emulator.envelopes import Refusal, upstream_error
-
-_DATA_URI = re.compile(r"data:(?P<family>[A-Za-z]+)/(?P<format>[A-Za-z0-9.+-]+);base64,")
-
-#: declared format -> format found in the bytes (contract 1.2, rules 7 and 1.1 for audio)
-_IMAGE_FORMATS = {
-    "jpeg": "jpeg",
-    "jpg": "jpeg",
-    "png": "png",
-    "webp": "webp",
-    "bmp": "bmp",
-    "tiff": "tiff",
-    "gif": "gif",
-    "heic": "heif",
-    "heif": "heif",
+_FORMATS = {
+    "image": {"jpeg", "png", "gif", "webp", "bmp", "tiff", "heif"},
+    "video": {"mp4", "mov"},
+    "audio": {"mp3", "wav"},
 }
-_AUDIO_FORMATS = {"wav": "wav", "mp3": "mp3", "mpeg": "mp3"}
+#: Declared media type -> format that the bytes must have.
+DECLARED = {
+    "image/jpeg": "jpeg",
+    "image/jpg": "jpeg",
+    "image/png": "png",
+    "image/gif": "gif",
+    "image/webp": "webp",
+    "image/bmp": "bmp",
+    "image/tiff": "tiff",
+    "image/heic": "heif",
+    "image/heif": "heif",
+    "video/mp4": "mp4",
+    "video/mov": "mov",
+    "video/quicktime": "mov",
+    "audio/mp3": "mp3",
+    "audio/mpeg": "mp3",
+    "audio/wav": "wav",
+}
+_SIGNATURES = {
+    b"\xff\xd8\xff": "jpeg",
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"BM": "bmp",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+    b"GIF87a": "gif",
+    b"GIF89a": "gif",
+    b"ID3": "mp3",
+    # known, but not supported: Matroska, Ogg, FLAC, SVG
+    b"\x1aE\xdf\xa3": "unsupported",
+    b"OggS": "unsupported",
+    b"fLaC": "unsupported",
+    b"<svg": "unsupported",
+    b"<?xml": "unsupported",
+}
+_BRANDS = {
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"), "heif"),
+    **dict.fromkeys((b"M4A ", b"M4B ", b"avif", b"avis"), "unsupported"),
+    b"qt  ": "mov",
+}
 
-_IMAGE_BYTES = 30 * 1024 * 1024
-_AUDIO_BYTES = 15 * 1024 * 1024
+_MIB = 1024 * 1024
+#: MiB that a file must stay below.
+_LARGEST = {"image": 30, "video": 50, "audio": 15}
 _SIDES = (300, 6000)
 _RATIO = (0.4, 2.5)
-_AUDIO_SECONDS = (2.0, 15.2)  # a sibling of the service was seen to refuse from 15.2 s on, not from 15.0 s
+#: Pixels of the smallest 480p and the largest 720p frame: only 480p and 720p are accepted.
+_VIDEO_PIXELS = (409_600, 927_408)
+#: Seconds. Containers round; a sibling of the service refuses from 15.2 s on, not from 15.0 s.
+_SECONDS = (2.0, 15.2)
+#: Frames per second; the film rate of 24000/1001 counts as 24.
+_FPS = (23.97, 60.0)
+
+_DATA_URI = re.compile(r"data:(?P<type>[A-Za-z]+/[A-Za-z0-9.+-]+);base64,", re.IGNORECASE)
 
 
-def invalid(where: str, reason: str, code: str = "InvalidParameter") -> Refusal:
-    """Return the refusal of one value, named as the service names it: ``content[1].image_url.url``."""
-    return upstream_error(code, f"The parameter '{where}' specified in the request is not valid: {reason}.")
+class BadMedia(Exception):  # noqa: N818 - a finding of the service, not an error in the emulator
+    """
+    Media that the service does not accept.
+
+    :param code: ``Error.Code`` of an asset that fails (contract.md#get-asset).
+    :param message: What is wrong, without a period.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
 
 
-def decode(uri: str, family: str, where: str) -> tuple[str, bytes]:
-    """Take a data URI apart.
+@dataclass(frozen=True)
+class Medium:
+    """
+    An image, a video or audio, as far as it is known; zeros and None stand for what is not.
 
-    :param family: ``image`` or ``audio``
-    :returns: the format that the bytes must have, and the bytes
-    :raises Refusal: unknown or upper-case format, wrong family, broken Base64, no bytes
+    :param data: The bytes.
+    :param width: Width in pixels.
+    :param height: Height in pixels.
+    :param seconds: Length in seconds.
+    """
+
+    data: bytes | None = None
+    width: int = 0
+    height: int = 0
+    seconds: float = 0.0
+
+
+#: What is known of media behind a URL.
+NO_MEDIUM = Medium()
+
+
+def decode_uri(uri: str) -> tuple[str, bytes]:
+    """
+    Split a data URI.
+
+    :param uri: ``data:<type>/<format>;base64,<data>``.
+    :returns: The declared media type as written, and the bytes.
+    :raises BadMedia: If it has another form, or the data is broken or empty.
     """
     head = _DATA_URI.match(uri)
     if head is None:
-        raise invalid(where, "a data URI must have the form data:<type>/<format>;base64,<data>")
-    formats = _IMAGE_FORMATS if family == "image" else _AUDIO_FORMATS
-    declared = head["format"]
-    if head["family"] != family or declared not in formats:
-        known = ", ".join(formats)
-        raise invalid(where, f"the media type must be {family}/<format> in lower case, one of {known}")
-    try:
-        data = base64.b64decode(uri[head.end() :], validate=True)
-    except (binascii.Error, ValueError):
-        raise invalid(where, "the Base64 data cannot be decoded") from None
-    if not data:
-        raise invalid(where, "the data is empty")
-    return formats[declared], data
+        raise BadMedia("FormatUndetectable", "a data URI must have the form data:<type>/<format>;base64,<data>")
+    return head["type"], decode_base64(uri[head.end() :])
 
 
-def sniff(data: bytes) -> str | None:
-    """Return the format that the first bytes show, or None."""
-    if data[4:8] == b"ftyp" and data[8:12] in {b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"}:
-        return "heif"
-    if data[:4] == b"RIFF":
-        return {b"WEBP": "webp", b"WAVE": "wav"}.get(data[8:12])
-    if data[:3] == b"ID3" or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2):
-        return "mp3"
-    signatures = {
-        b"\xff\xd8\xff": "jpeg",
-        b"\x89PNG\r\n\x1a\n": "png",
-        b"BM": "bmp",
-        b"II*\0": "tiff",
-        b"MM\0*": "tiff",
-        b"GIF87a": "gif",
-        b"GIF89a": "gif",
-    }
-    return next((name for start, name in signatures.items() if data.startswith(start)), None)
-
-
-def read_image(uri: str, where: str) -> tuple[bytes, tuple[int, int] | None]:
-    """Check an image given as a data URI (contract 1.2, rule 7).
-
-    :returns: its bytes, and its width and height where the format lets them be read
-    :raises Refusal: not the declared format, too large, too small, too long or too wide
+def decode_base64(text: str) -> bytes:
     """
-    expected, data = decode(uri, "image", where)
-    if len(data) >= _IMAGE_BYTES:
-        raise invalid(where, "the image must be smaller than 30 MB")
-    if sniff(data) != expected:
-        raise invalid(where, "the data is not an image of the declared format")
-    if expected == "heif":  # Pillow does not read it; neither the sides nor the picture are known here
-        return data, None
-    width, height = _image_size(data, where)
-    if not (_SIDES[0] <= min(width, height) and max(width, height) <= _SIDES[1]):
-        raise invalid(where, f"the image is {width}x{height} px, each side must be 300 to 6000 px")
-    if not _RATIO[0] <= width / height <= _RATIO[1]:
-        raise invalid(where, f"the image is {width}x{height} px, width/height must be 0.4 to 2.5")
-    return data, (width, height)
+    Decode Base64.
+
+    :param text: The encoded bytes.
+    :returns: The bytes, at least one.
+    :raises BadMedia: If the data is broken or empty.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadMedia("FormatUndetectable", "the Base64 data cannot be decoded") from None
+    if not data:
+        raise BadMedia("FormatUndetectable", "the data is empty")
+    return data
 
 
-def _image_size(data: bytes, where: str) -> tuple[int, int]:
+def is_http_url(text: str) -> bool:
+    """Return whether a text is an absolute http(s) URL."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"\s", text)
+    except ValueError:
+        return False
+
+
+def inspect(data: bytes, family: str, declared: str | None = None) -> Medium:
+    """
+    Check bytes against the limits of their family.
+
+    :param data: The bytes.
+    :param family: ``image``, ``video`` or ``audio``.
+    :param declared: The media type that came with the bytes in lower case; None if none did.
+    :returns: What the bytes show.
+    :raises BadMedia: If they are of another type or format, or exceed a limit.
+    """
+    if len(data) >= _LARGEST[family] * _MIB:
+        raise BadMedia("FileSizeTooLarge", f"the {family} must be smaller than {_LARGEST[family]} MB")
+    found = _format(data)
+    if found is None:
+        raise BadMedia("FormatUndetectable", f"the format of the {family} cannot be detected")
+    if found == "unsupported":
+        raise BadMedia("FormatUnsupported", f"the format of the {family} is not supported")
+    if declared is not None and declared not in DECLARED:
+        raise BadMedia("FormatUnsupported", f"the media type {declared} is not supported")
+    if found not in _FORMATS[family]:
+        raise BadMedia("TypeMismatch", f"the file is {found}, not {family}")
+    if declared is not None and DECLARED[declared] != found:
+        raise BadMedia("TypeMismatch", f"the file is {found}, not of the declared format {declared}")
+    if found == "heif":  # Pillow does not read it, so its size is unknown and no clip can show it
+        return Medium(data)
+    return _inspect_image(data) if family == "image" else _inspect_track(data, family)
+
+
+def _format(data: bytes) -> str | None:
+    """Return the format that the first bytes show, ``unsupported`` for a known one, or None."""
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(data[8:12], "mp4")
+    if data[:4] == b"RIFF":
+        return {b"WEBP": "webp", b"WAVE": "wav"}.get(data[8:12], "unsupported")
+    if len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2:  # a bare MPEG audio frame
+        return "mp3"
+    for start, name in _SIGNATURES.items():
+        if data.startswith(start):
+            return name
+    return None
+
+
+def _inspect_image(data: bytes) -> Medium:
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return image.size
+            width, height = image.size
     except Image.DecompressionBombError:
-        raise invalid(where, "each side must be 300 to 6000 px") from None
+        raise BadMedia("WidthTooLarge", f"each side must be {_SIDES[0]} to {_SIDES[1]} px") from None
     except (OSError, ValueError, SyntaxError):
-        raise invalid(where, "the image cannot be read") from None
+        raise BadMedia("FormatUndetectable", "the image cannot be read") from None
+    _check_frame("image", width, height)
+    return Medium(data, width, height)
 
 
-def read_audio(uri: str, where: str) -> float:
-    """Check an audio clip given as a data URI (contract 1.1 and 4).
-
-    :returns: its length in seconds
-    :raises Refusal: not the declared format, over 15 MB, shorter than 2 s or longer than 15 s
-    """
-    expected, data = decode(uri, "audio", where)
-    if len(data) > _AUDIO_BYTES:
-        raise invalid(where, "the audio must not be larger than 15 MB")
-    if sniff(data) != expected:
-        raise invalid(where, "the data is not audio of the declared format")
-    seconds = _audio_seconds(data, where)
-    if not _AUDIO_SECONDS[0] <= seconds <= _AUDIO_SECONDS[1]:
-        raise invalid(where, f"the audio is {seconds:.1f} s long, it must be 2 to 15 s")
-    return seconds
+def _check_frame(family: str, width: int, height: int) -> None:
+    size = f"the {family} is {width}x{height} px"
+    for name, side in (("Width", width), ("Height", height)):
+        if not _SIDES[0] <= side <= _SIDES[1]:
+            word = "Small" if side < _SIDES[0] else "Large"
+            raise BadMedia(f"{name}Too{word}", f"{size}, each side must be {_SIDES[0]} to {_SIDES[1]} px")
+    if not _RATIO[0] <= width / height <= _RATIO[1]:
+        word = "Small" if width / height < _RATIO[0] else "Large"
+        raise BadMedia(f"AspectRatioToo{word}", f"{size}, width/height must be {_RATIO[0]} to {_RATIO[1]}")
 
 
-def _audio_seconds(data: bytes, where: str) -> float:
+def _inspect_track(data: bytes, family: str) -> Medium:
+    """Check a file's first video or audio track. Its packets are counted: headers may lack the length or be wrong."""
     import av
 
     try:
         with av.open(io.BytesIO(data), "r") as container:
-            stream = container.streams.audio[0]
-            ticks = sum(packet.duration or 0 for packet in container.demux(stream))
-            return float(ticks * stream.time_base) if stream.time_base else 0.0
-    except (av.FFmpegError, IndexError):
-        raise invalid(where, "the audio cannot be read") from None
+            tracks: tuple[Any, ...] = getattr(container.streams, family)
+            if not tracks:
+                raise BadMedia("TypeMismatch", f"the file has no {family} track")
+            track = tracks[0]
+            ticks = sum(packet.duration or 0 for packet in container.demux(track))
+            seconds = float(ticks * track.time_base) if track.time_base else 0.0
+            if family == "audio":
+                _check_length(family, seconds)
+                return Medium(data, seconds=seconds)
+            width, height, fps = track.width, track.height, float(track.average_rate or 0)
+    except av.FFmpegError:
+        raise BadMedia("FormatUndetectable", f"the {family} cannot be read") from None
+    _check_frame(family, width, height)
+    least, most = _VIDEO_PIXELS
+    if not least <= width * height <= most:
+        word = "Small" if width * height < least else "Large"
+        raise BadMedia(f"PixelCountToo{word}", f"{width}x{height} px must have {least} to {most} pixels")
+    _check_length(family, seconds)
+    if not _FPS[0] <= fps <= _FPS[1]:
+        raise BadMedia("FpsTooLow" if fps < _FPS[0] else "FpsTooHigh", f"{fps:.2f} frames/s must be 24 to 60")
+    return Medium(data, width, height, seconds)
+
+
+def _check_length(family: str, seconds: float) -> None:
+    if not _SECONDS[0] <= seconds <= _SECONDS[1]:
+        code = "DurationTooShort" if seconds < _SECONDS[0] else "DurationTooLong"
+        raise BadMedia(code, f"the {family} is {seconds:.1f} s long, it must be 2 to 15 s")

@@ -1,6 +1,7 @@
-"""The ``seedance_emulator`` fixture, for tests of users' own Dags.
+"""
+The ``seedance_emulator`` fixture, for tests of users' own Dags.
 
-pytest loads this module in every run where the provider is installed, so it imports nothing but pytest.
+pytest loads this module in every run if the provider is installed, so it imports nothing but pytest.
 """
 
 from __future__ import annotations
@@ -13,17 +14,22 @@ import pytest
 if TYPE_CHECKING:
     from airflow_provider_seedance.emulator import Emulator
 
-#: 90 s of generation in 0.3 s: long enough for a Dag's task to see it running
+#: A generation takes 90 s / 300 = 0.3 s: long enough for a Dag's task to see it running.
 _SPEED = 300.0
 
 
 @pytest.fixture
 def seedance_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """A running Seedance emulator that the connection ``seedance_default`` points to.
+    """
+    Start a Seedance emulator that the connection ``seedance_default`` points to.
 
     Generations finish in 0.3 s. Other settings are given by indirect parametrization::
 
         @pytest.mark.parametrize("seedance_emulator", [{"speed": 1}], indirect=True)
+
+    :param request: Carries the settings.
+    :param monkeypatch: Sets the connection.
+    :returns: The emulator.
     """
     from airflow_provider_seedance.emulator import Emulator
 

@@ -1,4 +1,4 @@
-"""The web application: routes, the counting of requests, and faults, which strike before or instead of a route."""
+"""The web application: its routes, the counting of requests, and the faults that affect them."""
 
 from __future__ import annotations
 
@@ -10,59 +10,58 @@ import socket
 import ssl
 import struct
 import termios
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from airflow_provider_seedance.emulator import asset_routes, control, routes
+from airflow_provider_seedance.emulator import asset_routes, routes
+from airflow_provider_seedance.emulator.control import control
 from airflow_provider_seedance.emulator.envelopes import Refusal
 from airflow_provider_seedance.emulator.faults import Fault
 from airflow_provider_seedance.emulator.routes import WORLD
 from airflow_provider_seedance.emulator.world import World
 
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-#: seconds that a stopping server gives to requests under way
+#: Seconds that a stopping server leaves to requests under way.
 _SHUTDOWN_SECONDS = 0.2
+#: Seconds to wait for a client to receive what was sent before a reset.
 _FLUSH_SECONDS = 5.0
-_REMEDY = "pip install 'airflow-provider-seedance[emulator]'"
 
 
 def require_codecs() -> None:
-    """Check that what makes the clips is installed.
+    """
+    Check that the libraries that make the clips are installed.
 
-    :raises RuntimeError: PyAV or Pillow is missing; the message names the remedy
+    :raises RuntimeError: If PyAV or Pillow is missing; the message says how to install them.
     """
     missing = [title for module, title in (("av", "PyAV"), ("PIL", "Pillow")) if not importlib.util.find_spec(module)]
     if missing:
-        raise RuntimeError(f"The Seedance emulator needs {' and '.join(missing)}: {_REMEDY}")
-
-
-def build_app(world: World) -> web.Application:
-    """Return the application that serves a world."""
-    app = web.Application(middlewares=[_gateway])
-    app[WORLD] = world
-    router = app.router
-    router.add_post("/v1/video/generations", routes.create, name="create")
-    router.add_get("/v1/video/generations/{id}", routes.query, name="query")
-    router.add_get("/v1/models", routes.models, name="models")
-    files = r"/files/{id}/{name:video\.mp4|original\.mp4|last_frame\.png}"
-    router.add_get(files, routes.download, name="download")
-    asset_routes.add_routes(app)
-    control.add_routes(app)
-    return app
+        remedy = "pip install 'airflow-provider-seedance[emulator]'"
+        raise RuntimeError(f"The Seedance emulator needs {' and '.join(missing)}: {remedy}")
 
 
 async def serve(
     world: World, host: str, port: int, ssl_context: ssl.SSLContext | None = None
 ) -> tuple[web.AppRunner, str]:
-    """Start to listen.
-
-    :param port: 0 takes any free one
-    :returns: the runner, whose ``cleanup()`` ends the server, and the base URL
-    :raises OSError: the port is taken, or the host is not of this machine
     """
-    runner = web.AppRunner(build_app(world), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    Start to listen.
+
+    :param world: The state to serve.
+    :param host: Address to listen on.
+    :param port: 0 chooses a free one.
+    :param ssl_context: Serves https instead of http.
+    :returns: The runner, whose ``cleanup()`` ends the server, and the base URL.
+    :raises OSError: If the port is taken, or the host is not an address of this machine.
+    """
+    app = web.Application(middlewares=[_gateway])
+    app[WORLD] = world
+    app.router.add_post("/v1/video/generations", routes.create, name="create")
+    app.router.add_get("/v1/video/generations/{id}", routes.query, name="query")
+    app.router.add_get("/v1/models", routes.models, name="models")
+    app.router.add_get(f"/files/{{id}}/{{name:{'|'.join(routes.FILES)}}}", routes.download, name="download")
+    asset_routes.add_routes(app)
+    app.router.add_route("*", "/_emulator/{name}", control, name="control")
+    app.router.add_route("*", "/{path:.*}", routes.unknown, name="unknown")
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, ssl_context=ssl_context).start()
@@ -74,32 +73,30 @@ async def serve(
 
 
 @web.middleware
-async def _gateway(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Count a request, let a fault strike it, and turn refusals into answers."""
+async def _gateway(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count a request and serve it, as a fault wants it if one affects it."""
     resource = request.match_info.route.resource
-    route = (resource.name if resource is not None else None) or "unknown"
-    if request.path.startswith("/_emulator/"):
+    route = str(resource.name) if resource is not None else "unknown"
+    if route == "control":
         return await handler(request)
-    if route == "unknown":
-        handler = routes.unknown
     world = request.app[WORLD]
     world.arrived(route, request.method, request.path, request.headers)
-    fault = world.faults.strike(route)
+    fault = world.faults.take(route)
     if fault is None:
         return await _served(request, handler)
-    return await _struck(fault, request, handler)
+    return await _faulty(fault, request, handler)
 
 
-async def _served(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Return a route's answer, a refusal being one, too."""
+async def _served(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Return a route's response, which may be a refusal."""
     try:
         return await handler(request)
     except Refusal as refusal:
         return web.json_response(refusal.body, status=refusal.status)
 
 
-async def _struck(fault: Fault, request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Serve a request that a fault strikes."""
+async def _faulty(fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Serve a request that a fault affects."""
     if fault.drop == "before_body":
         return _reset(request)
     if fault.delay is not None:
@@ -109,10 +106,10 @@ async def _struck(fault: Fault, request: web.Request, handler: _Handler) -> web.
     if fault.accepted:
         answer = await _served(request, handler)
     else:
-        with contextlib.suppress(Refusal):  # a body over the limit: the fault is the answer all the same
+        with contextlib.suppress(Refusal):  # the fault is the response even if the body exceeds the limit
             await routes.read_body(request)
     if fault.status is not None:
-        return _canned(fault)
+        return _canned(fault, fault.status)
     if fault.hang is not None:
         await asyncio.sleep(fault.hang)
     if fault.drop == "mid_answer" and isinstance(answer, web.Response):
@@ -120,9 +117,8 @@ async def _struck(fault: Fault, request: web.Request, handler: _Handler) -> web.
     return answer if fault.hang is not None and answer is not None else _reset(request)
 
 
-def _canned(fault: Fault) -> web.Response:
+def _canned(fault: Fault, status: int) -> web.Response:
     headers = dict(fault.headers or {})
-    status = fault.status or 200
     if fault.body is None:
         return web.json_response(fault.json, status=status, headers=headers)
     headers.setdefault("Content-Type", "text/html; charset=utf-8")
@@ -130,7 +126,7 @@ def _canned(fault: Fault) -> web.Response:
 
 
 def _reset(request: web.Request) -> web.Response:
-    """Close the connection with a TCP reset; the answer that is returned goes nowhere."""
+    """Close the connection with a TCP reset; the returned response goes nowhere."""
     transport = request.transport
     if transport is not None:
         connection = transport.get_extra_info("socket")
@@ -141,7 +137,7 @@ def _reset(request: web.Request) -> web.Response:
 
 
 async def _cut(request: web.Request, answer: web.Response, after_bytes: int | None) -> web.StreamResponse:
-    """Send the head and a part of an answer's body, then reset the connection."""
+    """Send the head and a part of a response's body, then reset the connection."""
     body = answer.body if isinstance(answer.body, bytes | bytearray) else b""
     headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-length"}
     stream = web.StreamResponse(status=answer.status, headers=headers)
@@ -154,7 +150,7 @@ async def _cut(request: web.Request, answer: web.Response, after_bytes: int | No
 
 
 async def _delivered(request: web.Request) -> None:
-    """Wait until the client's side has what was written, since a reset would take the rest back."""
+    """Wait until the client's side has received what was written, because a reset would discard the rest."""
     transport = request.transport
     connection = transport.get_extra_info("socket") if transport is not None else None
     if transport is None or connection is None:

@@ -1,16 +1,16 @@
-"""All that an emulator remembers: its settings, generations, faults, links and counters. Lives in one event loop."""
+"""All that an emulator remembers: generations, assets, faults, links and counters. Lives in one event loop."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from airflow_provider_seedance.emulator.asset_library import AssetLibrary
-from airflow_provider_seedance.emulator.assets import PROCESSING_SECONDS, Asset, AssetGroup, AssetOptions
+from airflow_provider_seedance.emulator.asset_library import AssetLibrary, AssetOptions
+from airflow_provider_seedance.emulator.assets import PROCESSING_SECONDS
 from airflow_provider_seedance.emulator.clips import Studio
 from airflow_provider_seedance.emulator.faults import REQUEST_ROUTES, Fault, FaultList
 from airflow_provider_seedance.emulator.generations import TYPICAL_SECONDS, Generation
@@ -18,33 +18,25 @@ from airflow_provider_seedance.emulator.links import LinkSigner
 from airflow_provider_seedance.emulator.memory import Memory
 from airflow_provider_seedance.emulator.rules import Order
 
-#: requests kept for :meth:`World.requests`
+#: Number of requests that are remembered.
 _REMEMBERED_REQUESTS = 5_000
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How an emulator behaves.
+    """
+    How an emulator behaves; the fields are those of :class:`~airflow_provider_seedance.emulator.Emulator`.
 
-    :param speed: how many times faster than the service; a generation takes 90 s divided by it
-    :param api_keys: the keys that are valid
-    :param link_ttl: life of a download link in seconds of real time, whatever the speed
-    :param body_limit: bytes of the largest create request
-    :param moderate_input_words: a prompt that contains one is refused at create
-    :param moderate_output_words: a prompt that contains one fails at the end
-    :param assets: how the asset routes behave
-    :param state: a file that keeps generations, assets, counters, keys and links for an emulator started later, whose
-        keys then are those of the file
+    :raises ValueError: If a value is not usable.
     """
 
-    speed: float = 1.0
-    api_keys: Sequence[str] = ("sk-emulator",)
-    link_ttl: int = 12 * 3600
-    body_limit: int = 64 * 1024 * 1024
-    moderate_input_words: Sequence[str] = ("emulator:moderate-input",)
-    moderate_output_words: Sequence[str] = ("emulator:moderate-output",)
-    assets: AssetOptions = field(default_factory=AssetOptions)
-    state: Path | None = None
+    speed: float
+    api_keys: Sequence[str]
+    link_ttl: int
+    moderate_input_words: Sequence[str]
+    moderate_output_words: Sequence[str]
+    assets: AssetOptions
+    state: Path | None
 
     def __post_init__(self) -> None:
         if not self.speed > 0:
@@ -53,139 +45,133 @@ class Settings:
             raise ValueError("at least one API key is needed")
 
 
-@dataclass
 class World:
-    """The state behind the routes."""
+    """
+    The state behind the routes.
 
-    settings: Settings
-    studio: Studio = field(default_factory=Studio)
-    faults: FaultList = field(default_factory=FaultList)
-    generations: dict[str, Generation] = field(default_factory=dict)
-    arrivals: Counter[str] = field(default_factory=Counter)
-    log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_REQUESTS))
+    :param settings: How the emulator behaves.
+    :raises ValueError: If the state file is of another kind or cannot be opened.
+    """
 
-    def __post_init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.studio = Studio()
+        self.memory = Memory(settings.state)
+        self.links = LinkSigner(settings.link_ttl)
+        self._start()
+        facts = self.memory.facts()
+        if facts is not None:
+            self.api_keys = set(facts["api_keys"])
+            self.arrivals.update(facts["arrivals"])
+            self.links = LinkSigner(settings.link_ttl, facts["link_secret"], facts["link_epoch"])
+        self._keep_facts()
+
+    def _start(self) -> None:
+        """Start with what the memory holds, and with nothing else."""
+        self.faults = FaultList()
+        self.generations = {kept["id"]: Generation.from_json(kept) for kept in self.memory.entries(Generation)}
+        self.arrivals: Counter[str] = Counter()
+        self.log: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED_REQUESTS)
         self.api_keys = set(self.settings.api_keys)
-        self.links = LinkSigner(self.settings.link_ttl)
-        self.library = self._new_library()
-        self._memory: Memory | None = None
-        if self.settings.state is not None:
-            self._memory = Memory(self.settings.state)
-            self._recall(self._memory)
-
-    def _new_library(self) -> AssetLibrary:
         processing = PROCESSING_SECONDS / self.settings.speed
-        return AssetLibrary(self.settings.assets, processing, self.faults, keep=self._keep_stored)
+        self.library = AssetLibrary(self.settings.assets, processing, self.faults, self.memory)
 
-    def _recall(self, memory: Memory) -> None:
-        facts = memory.get("facts")
-        if facts is None:
-            self.keep_facts()
-            return
-        self.api_keys = set(facts["api_keys"])
-        self.arrivals.update(facts["arrivals"])
-        self.links = LinkSigner(self.settings.link_ttl, **facts["links"])
-        self.library.groups = {row["id"]: AssetGroup.from_json(row) for row in memory.rows("asset_group")}
-        self.library.assets = {row["id"]: Asset.from_json(row) for row in memory.rows("asset")}
-        for row in memory.rows("generation"):
-            generation = Generation.from_json(row, self.library.recall)
-            self.generations[generation.id] = generation
-
-    def keep(self, generation: Generation) -> None:
-        """Write a generation that is new or has changed into the state file, where there is one."""
-        if self._memory is not None:
-            self._memory.keep_row("generation", generation.id, generation.to_json())
-
-    def _keep_stored(self, changed: AssetGroup | Asset) -> None:
-        if self._memory is not None:
-            table: Literal["asset", "asset_group"] = "asset" if isinstance(changed, Asset) else "asset_group"
-            self._memory.keep_row(table, changed.id, changed.to_json())
-
-    def keep_facts(self) -> None:
-        """Write keys, counters and links into the state file, where there is one."""
-        if self._memory is not None:
-            facts = {"api_keys": sorted(self.api_keys), "arrivals": self.arrivals, "links": self.links.to_json()}
-            self._memory.keep("facts", facts)
+    def _keep_facts(self) -> None:
+        self.memory.keep_facts(
+            {
+                "api_keys": sorted(self.api_keys),
+                "arrivals": self.arrivals,
+                "link_secret": self.links.secret,
+                "link_epoch": self.links.epoch,
+            }
+        )
 
     def close(self) -> None:
-        """Let go of threads and files."""
+        """Release threads and files."""
         self.studio.close()
-        if self._memory is not None:
-            self._memory.close()
+        self.memory.close()
 
     def reset(self) -> None:
-        """Forget everything but the settings."""
-        self.faults.clear()
-        self.generations.clear()
-        self.library = self._new_library()
-        self.arrivals.clear()
-        self.log.clear()
-        self.api_keys = set(self.settings.api_keys)
-        if self._memory is not None:
-            self._memory.forget()
-        self.keep_facts()
+        """Forget everything but the settings and what signs the links."""
+        self.memory.forget()
+        self._start()
+        self._keep_facts()
 
-    def set_api_keys(self, keys: Collection[str]) -> None:
-        """Make these the only valid keys."""
+    def set_api_keys(self, keys: object) -> None:
+        """
+        Replace the valid keys.
+
+        :param keys: A list of keys.
+        :raises ValueError: If it is anything else, or empty.
+        """
+        if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
+            raise ValueError("a list of keys is needed")
         self.api_keys = set(keys)
-        self.keep_facts()
+        self._keep_facts()
 
     def expire_links(self) -> None:
         """Make every link given so far expire."""
-        self.links.expire_all()
-        self.keep_facts()
+        self.links.epoch += 1
+        self._keep_facts()
 
     def arrived(self, route: str, method: str, path: str, headers: Mapping[str, str]) -> None:
-        """Count and remember a request; the value of its Authorization header is not kept."""
+        """
+        Count and remember a request.
+
+        :param route: Name of the route.
+        :param method: HTTP method.
+        :param path: Path without the query.
+        :param headers: The headers; the value of Authorization is not kept.
+        """
         self.arrivals[route] += 1
         kept = {name.lower(): value for name, value in headers.items()}
         if "authorization" in kept:
             kept["authorization"] = "Bearer ***"
-        entry = {"route": route, "method": method, "path": path, "headers": kept, "at": time.time()}
-        self.log.append(entry)
-        self.keep_facts()
+        self.log.append({"route": route, "method": method, "path": path, "headers": kept, "at": time.time()})
+        self._keep_facts()
 
     def add(self, order: Order, request: Mapping[str, Any]) -> Generation:
-        """Make and charge a generation."""
-        generation = Generation.create(order, request, time.time(), TYPICAL_SECONDS / self.settings.speed)
-        generation.fault = self.faults.strike("generation")
-        moderated = any(word in order.prompt for word in self.settings.moderate_output_words)
-        if moderated and generation.fault is None:
-            generation.moderate_output()
+        """
+        Create a generation and charge for it.
+
+        :param order: The checked request.
+        :param request: The JSON body as it came.
+        :returns: The generation.
+        """
+        seconds = TYPICAL_SECONDS / self.settings.speed
+        generation = Generation.create(order, request, time.time(), seconds, self.faults.take("generation"))
+        if any(word in order.prompt for word in self.settings.moderate_output_words):
+            generation.moderate()
         self.generations[generation.id] = generation
-        self.keep(generation)
+        self.memory.keep(generation)
         return generation
 
     def add_fault(self, fault: Fault) -> None:
-        """Queue a fault, or strike the generation that it names.
+        """
+        Queue a fault, or apply it to the generation that it names.
 
-        :raises ValueError: no such generation
+        :param fault: The fault.
+        :raises ValueError: If there is no such generation.
         """
         if fault.generation_id is None:
             self.faults.add(fault)
         elif fault.route != "generation" or fault.generation_id not in self.generations:
-            raise ValueError(f"no generation {fault.generation_id!r} to strike")
+            raise ValueError(f"there is no generation {fault.generation_id!r}")
         else:
             generation = self.generations[fault.generation_id]
             generation.fault = fault
-            self.keep(generation)
+            self.memory.keep(generation)
 
     def finish(self) -> None:
-        """Bring every running generation, and the processing of every asset, to its end now."""
+        """End every running generation and the processing of every asset now."""
+        self.library.finish()
         now = time.time()
-        self.library.finish(now)
         for generation in self.generations.values():
             generation.ends = min(generation.ends, now)
-            self.keep(generation)
+            self.memory.keep(generation)
 
     def stats(self) -> dict[str, Any]:
-        """Return the counters.
-
-        :returns: ``posts``, ``queries``, ``models``, ``downloads`` (requests received on each route), ``requests`` (by
-            route), ``created`` (generations made, each pre-charged), ``refunded`` (of these, failed) and ``billed``
-            (the rest), with ``billed_tokens`` and ``refunded_tokens``; ``asset_groups_created``, ``assets_created``
-            (deleted ones, too) and ``asset_calls_billed`` (both)
-        """
+        """Return the counters, as :meth:`EmulatorControl.stats` describes them."""
         now = time.time()
         made = list(self.generations.values())
         refunded = [generation for generation in made if generation.status(now) == "FAILURE"]
@@ -205,7 +191,7 @@ class World:
         }
 
     def describe(self) -> list[dict[str, Any]]:
-        """Return the generations in order of creation, as the control route tells them."""
+        """Return the generations in order of creation, as the control route describes them."""
         now = time.time()
         return [
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import wave
 from fractions import Fraction
@@ -29,23 +30,23 @@ class AssetClient:
         url = f"{self.emulator.url}/volc/asset/{action}"
         return requests.post(url, **{"headers": self.headers, "timeout": 30, **kwargs})
 
-    def told(self, action: str, body: Any) -> dict[str, Any]:
+    def result(self, action: str, body: Any) -> dict[str, Any]:
         answer = self.ask(action, body)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
     def group(self, name: str = "team", **fields: Any) -> str:
-        return str(self.told("CreateAssetGroup", {"model": "volc-asset", "Name": name, **fields})["Id"])
+        return str(self.result("CreateAssetGroup", {"model": "volc-asset", "Name": name, **fields})["Id"])
 
     def asset(self, group_id: str, name: str = "hero", url: str = LINK, **fields: Any) -> str:
         body = {"GroupId": group_id, "Name": name, "AssetType": "Image", "URL": url, **fields}
-        return str(self.told("CreateAsset", body)["Id"])
+        return str(self.result("CreateAsset", body)["Id"])
 
     def get(self, asset_id: str) -> dict[str, Any]:
-        return self.told("GetAsset", {"Id": asset_id})
+        return self.result("GetAsset", {"Id": asset_id})
 
     def listed(self, action: str = "ListAssets", filtered: Any = None, **fields: Any) -> dict[str, Any]:
-        return self.told(action, {"model": "volc-asset", "Filter": filtered or {}, **fields})
+        return self.result(action, {"model": "volc-asset", "Filter": filtered or {}, **fields})
 
 
 def refusal(answer: requests.Response) -> tuple[int, str, str]:
@@ -86,3 +87,8 @@ def sound(seconds: float = 3) -> bytes:
         file.setframerate(8000)
         file.writeframes(b"\x80" * int(seconds * 8000))
     return buffer.getvalue()
+
+
+def uri(data: bytes, declared: str = "image/png") -> str:
+    """A data URI."""
+    return f"data:{declared};base64,{base64.b64encode(data).decode()}"

@@ -10,6 +10,7 @@ import requests
 from PIL import Image
 
 from airflow_provider_seedance.emulator import Emulator
+from tests.emulator.asset_client import AssetClient
 
 
 class Client:
@@ -49,7 +50,7 @@ class Client:
 @pytest.fixture(scope="module")
 def module_emulator() -> Iterator[Emulator]:
     """One server for a module's tests; generations end at once."""
-    with Emulator(speed=float("inf"), body_limit=1_000_000) as running:
+    with Emulator(speed=float("inf")) as running:
         yield running
 
 
@@ -66,8 +67,13 @@ def client(emulator: Emulator) -> Client:
 
 
 @pytest.fixture
+def assets(emulator: Emulator) -> AssetClient:
+    return AssetClient(emulator)
+
+
+@pytest.fixture
 def slow_client() -> Iterator[Client]:
-    """A client of an emulator whose generations run until they are told to finish."""
+    """A client of an emulator whose generations run until finish() is called."""
     with Emulator(speed=1e-6) as running:
         yield Client(running)
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import base64
 import re
 from typing import Any
 
@@ -9,13 +8,8 @@ import requests
 
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.emulator.assets import AssetGroup
-from airflow_provider_seedance.emulator.catalogue import ASSET_ACTIONS
-from tests.emulator.asset_client import LINK, AssetClient, picture, refusal
-
-
-@pytest.fixture
-def assets(emulator: Emulator) -> AssetClient:
-    return AssetClient(emulator)
+from airflow_provider_seedance.emulator.catalog import ASSET_ACTIONS
+from tests.emulator.asset_client import LINK, AssetClient, picture, refusal, uri
 
 
 @pytest.fixture
@@ -25,44 +19,47 @@ def other(emulator: Emulator) -> AssetClient:
     return AssetClient(emulator, "sk-other")
 
 
-def uri(data: bytes, declared: str = "image/png") -> str:
-    return f"data:{declared};base64,{base64.b64encode(data).decode()}"
-
-
-def test_ids_have_the_services_form(assets):
+def test_ids_have_the_services_form(assets: AssetClient) -> None:
     group_id = assets.group()
     assert re.fullmatch(r"group-\d{14}-[a-z0-9]{5}", group_id)
     assert re.fullmatch(r"asset-\d{14}-[a-z0-9]{5}", assets.asset(group_id))
 
 
-def test_id_carries_beijing_time_and_create_time_utc():
+def test_id_carries_beijing_time_and_create_time_utc() -> None:
     made = AssetGroup.create(1, "n", "", now=1779948562.0)
     assert made.id.startswith("group-20260528140922-")
-    assert made.told()["CreateTime"] == "2026-05-28T06:09:22Z"
+    assert made.item()["CreateTime"] == "2026-05-28T06:09:22Z"
 
 
 @pytest.mark.parametrize("action", ASSET_ACTIONS)
-def test_every_action_needs_a_valid_key(assets, action):
+def test_every_action_needs_a_valid_key(assets: AssetClient, action: str) -> None:
     answer = assets.ask(action, {}, headers={"Authorization": "Bearer sk-wrong"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
 
 
 @pytest.mark.parametrize("action", ASSET_ACTIONS)
 @pytest.mark.parametrize("body", [b"{", b"[]", b"NaN"])
-def test_body_that_is_no_json_object_is_refused(assets, action, body):
+def test_body_that_is_no_json_object_is_refused(assets: AssetClient, action: str, body: Any) -> None:
     answer = assets.ask(action, data=body)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
 
 
-def test_other_actions_and_methods_are_unknown_urls(assets):
-    assert assets.ask("CreateVisualValidateSession", {}).status_code == 404
+def test_other_actions_and_methods_are_unknown_urls(assets: AssetClient) -> None:
+    for action in (
+        "CreateVisualValidateSession",
+        "UpdateAsset",
+        "GetAssetGroup",
+        "UpdateAssetGroup",
+        "DeleteAssetGroup",
+    ):
+        assert assets.ask(action, {}).json()["error"]["message"].startswith("Invalid URL")
     url = f"{assets.emulator.url}/volc/asset/GetAsset"
     assert requests.get(url, headers=assets.headers, timeout=10).status_code == 404
 
 
-def test_group_is_told_with_the_prefix_of_user_and_key(assets):
+def test_group_is_listed_with_the_prefix_of_user_and_key(assets: AssetClient) -> None:
     group_id = assets.group("my project", Description="people")
-    item = assets.told("GetAssetGroup", {"Id": group_id})
+    [item] = assets.listed("ListAssetGroups")["Items"]
     assert re.fullmatch(r"\[u-1\]-\[t-\d+\]my project", item.pop("Name"))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", item["CreateTime"])
     assert item == {
@@ -87,41 +84,24 @@ def test_group_is_told_with_the_prefix_of_user_and_key(assets):
         ({"Name": "n", "model": "seedance-2.0"}, "InvalidParameter.model"),
     ],
 )
-def test_group_with_bad_fields_is_refused_and_not_billed(assets, fields, code):
+def test_group_with_bad_fields_is_refused_and_not_billed(
+    assets: AssetClient, fields: dict[str, Any], code: str
+) -> None:
     assert refusal(assets.ask("CreateAssetGroup", fields))[:2] == (400, code)
     assert assets.emulator.stats()["asset_calls_billed"] == 0
 
 
-def test_longest_names_are_taken(assets):
+def test_longest_names_are_taken(assets: AssetClient) -> None:
     group_id = assets.group("n" * 64, Description="d" * 300)
     assert assets.get(assets.asset(group_id, "ä" * 64))["Name"] == "ä" * 64
 
 
-def test_groups_of_one_name_can_stand_side_by_side(assets):
+def test_two_groups_can_have_the_same_name(assets: AssetClient) -> None:
     assert assets.group("same") != assets.group("same")
     assert assets.listed("ListAssetGroups", {"Name": "same"})["TotalCount"] == 2
 
 
-def test_group_is_renamed_and_described_anew(assets):
-    group_id = assets.group("old", Description="kept")
-    assert assets.told("UpdateAssetGroup", {"Id": group_id, "Name": "new"}) == {"Id": group_id}
-    item = assets.told("GetAssetGroup", {"Id": group_id})
-    assert (item["Name"].endswith("]new"), item["Description"]) == (True, "kept")
-    assert refusal(assets.ask("UpdateAssetGroup", {"Id": group_id}))[1] == "MissingParameter.Name"
-
-
-def test_deleted_group_takes_its_members_with_it_and_no_others(assets):
-    group_id, spared = assets.group("a"), assets.group("b")
-    member, bystander = assets.asset(group_id), assets.asset(spared)
-    assets.told("DeleteAssetGroup", {"Id": group_id})
-    assert assets.ask("GetAssetGroup", {"Id": group_id}).status_code == 404
-    assert assets.ask("GetAsset", {"Id": member}).status_code == 404
-    assert assets.get(bystander)["GroupId"] == spared
-    assert [group["id"] for group in assets.emulator.asset_groups()] == [spared]
-    assert [asset["id"] for asset in assets.emulator.assets()] == [bystander]
-
-
-def test_asset_is_told_as_the_contract_shows(assets):
+def test_asset_is_described_as_the_contract_shows(assets: AssetClient) -> None:
     group_id = assets.group()
     asset_id = assets.asset(group_id, "character")
     item = assets.get(asset_id)
@@ -138,25 +118,15 @@ def test_asset_is_told_as_the_contract_shows(assets):
     }
 
 
-def test_rename_keeps_names_unique_and_may_keep_the_name(assets):
-    group_id = assets.group()
-    asset_id = assets.asset(group_id, "one")
-    assets.asset(group_id, "two")
-    assert assets.ask("UpdateAsset", {"Id": asset_id, "Name": "two"}).status_code == 404
-    for name in ("one", "three"):
-        assert assets.told("UpdateAsset", {"model": "volc-asset", "Id": asset_id, "Name": name}) == {"Id": asset_id}
-    assert assets.get(asset_id)["Name"] == "three"
-
-
-def test_deleted_asset_is_gone(assets):
+def test_deleted_asset_is_gone(assets: AssetClient) -> None:
     asset_id = assets.asset(assets.group())
-    assert assets.told("DeleteAsset", {"Id": asset_id}) == {"Id": asset_id, "Deleted": True}
+    assert assets.result("DeleteAsset", {"Id": asset_id}) == {"Id": asset_id, "Deleted": True}
     assert assets.ask("DeleteAsset", {"Id": asset_id}).status_code == 404
     assert assets.listed()["Items"] == []
 
 
-@pytest.mark.parametrize("action", ["GetAsset", "UpdateAsset", "DeleteAsset"])
-def test_unknown_asset_is_not_found(assets, action):
+@pytest.mark.parametrize("action", ["GetAsset", "DeleteAsset"])
+def test_unknown_asset_is_not_found(assets: AssetClient, action: str) -> None:
     status, code, message = refusal(assets.ask(action, {"Id": "asset-x", "Name": "n"}))
     assert (status, code) == (404, "NotFound.asset_id")
     assert message.startswith("[NotFound.asset_id]")
@@ -167,15 +137,13 @@ def test_unknown_asset_is_not_found(assets, action):
     ("action", "kind"),
     [
         ("GetAsset", "asset"),
-        ("UpdateAsset", "asset"),
         ("DeleteAsset", "asset"),
-        ("GetAssetGroup", "group"),
-        ("UpdateAssetGroup", "group"),
-        ("DeleteAssetGroup", "group"),
         ("CreateAsset", "group"),
     ],
 )
-def test_foreign_id_is_answered_exactly_as_an_unknown_one(assets, other, action, kind):
+def test_foreign_id_is_answered_exactly_as_an_unknown_one(
+    assets: AssetClient, other: AssetClient, action: str, kind: str
+) -> None:
     group_id = assets.group()
     ids = {"group": group_id, "asset": assets.asset(group_id)}
     fields = {"Name": "new", "AssetType": "Image", "URL": LINK}
@@ -192,7 +160,7 @@ def test_foreign_id_is_answered_exactly_as_an_unknown_one(assets, other, action,
     assert [asset["name"] for asset in assets.emulator.assets()] == ["hero"]
 
 
-def test_lists_show_a_keys_own_only(assets, other):
+def test_lists_show_a_keys_own_only(assets: AssetClient, other: AssetClient) -> None:
     assets.asset(assets.group())
     for action in ("ListAssets", "ListAssetGroups"):
         assert assets.listed(action)["TotalCount"] == 1
@@ -200,7 +168,7 @@ def test_lists_show_a_keys_own_only(assets, other):
     assert other.listed(filtered={"GroupIds": [assets.emulator.asset_groups()[0]["id"]]})["Items"] == []
 
 
-def test_lists_filter_by_part_of_a_name_group_and_status(assets):
+def test_lists_filter_by_part_of_a_name_and_group(assets: AssetClient) -> None:
     people, places = assets.group("People"), assets.group("Places")
     hero, harbour = assets.asset(people, "Hero"), assets.asset(places, "harbour")
     assets.emulator.fault(route="asset_fate", fail={"code": "FaceMismatch"})
@@ -212,29 +180,26 @@ def test_lists_filter_by_part_of_a_name_group_and_status(assets):
     assert found() == {hero, harbour, failed}
     assert found(Name="hero", GroupType="AIGC") == {hero, failed}
     assert found(GroupIds=[places]) == {harbour}
-    assert found(Statuses=["Failed"]) == {failed}
     assert found("ListAssetGroups", Name="PLACE") == {places}
     assert found("ListAssetGroups", GroupIds=[people, "group-none"]) == {people}
 
 
-def test_failed_asset_tells_its_error_in_the_list_too(assets):
+def test_failed_asset_shows_its_error_in_the_list_too(assets: AssetClient) -> None:
     assets.emulator.fault(route="asset_fate", fail={"code": "FaceMismatch", "message": "no"})
     assets.asset(assets.group())
     assert assets.listed()["Items"][0]["Error"] == {"Code": "FaceMismatch", "Message": "no"}
 
 
-def test_pages_hold_every_asset_once_newest_first(assets):
+def test_pages_hold_every_asset_once_newest_first(assets: AssetClient) -> None:
     group_id = assets.group()
     made = [assets.asset(group_id, f"a{number}") for number in range(7)]
     pages = [assets.listed(PageNumber=number, PageSize=3) for number in (1, 2, 3, 4)]
     assert [page["TotalCount"] for page in pages] == [7] * 4
     assert [item["Id"] for page in pages for item in page["Items"]] == made[::-1]
     assert [len(page["Items"]) for page in pages] == [3, 3, 1, 0]
-    ascending = assets.listed(SortBy="UpdateTime", SortOrder="Asc")["Items"]
-    assert [item["Id"] for item in ascending] == made
 
 
-def test_page_has_ten_items_by_default_and_a_hundred_at_most(assets):
+def test_page_has_ten_items_by_default_and_a_hundred_at_most(assets: AssetClient) -> None:
     group_id = assets.group()
     for number in range(11):
         assets.asset(group_id, f"a{number}")
@@ -254,69 +219,55 @@ def test_page_has_ten_items_by_default_and_a_hundred_at_most(assets):
         ({"PageNumber": 0}, "InvalidParameter.PageNumber"),
         ({"PageSize": 101}, "InvalidParameter.PageSize"),
         ({"PageSize": "10"}, "InvalidParameter.PageSize"),
-        ({"SortBy": "Name"}, "InvalidParameter.SortBy"),
-        ({"SortOrder": "desc"}, "InvalidParameter.SortOrder"),
     ],
 )
-def test_list_with_bad_fields_is_refused(assets, action, fields, code):
+def test_list_with_bad_fields_is_refused(assets: AssetClient, action: str, fields: dict[str, Any], code: str) -> None:
     answer = assets.ask(action, {"model": "volc-asset", "Filter": {}, **fields})
     assert refusal(answer)[:2] == (400, code)
 
 
-def test_total_count_can_be_made_to_disagree_with_the_items(assets):
-    assets.asset(assets.group())
-    for error, total in ((5, 6), (-5, 0)):
-        assets.emulator.asset_options(count_error=error)
-        answer = assets.listed()
-        assert (answer["TotalCount"], len(answer["Items"])) == (total, 1)
-
-
-@pytest.mark.parametrize("fields", [{"shape": "round"}, {"unknown": "maybe"}, {"count_error": "1"}, {"colour": "red"}])
-def test_wrong_option_is_refused(emulator, fields):
+@pytest.mark.parametrize("fields", [{"shape": "round"}, {"unknown": "maybe"}, {"color": "red"}])
+def test_wrong_option_is_refused(emulator: Emulator, fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         emulator.asset_options(**fields)
 
 
-def test_wrapped_shape_puts_every_result_under_result(emulator, assets):
+def test_wrapped_shape_puts_every_result_under_result(emulator: Emulator, assets: AssetClient) -> None:
     emulator.asset_options(shape="wrapped")
     answer = assets.ask("CreateAssetGroup", {"Name": "n"}).json()
     assert answer["ResponseMetadata"]["Action"] == "CreateAssetGroup"
     assert list(answer) == ["ResponseMetadata", "Result"]
     group_id = answer["Result"]["Id"]
-    assert assets.told("GetAssetGroup", {"Id": group_id})["Result"]["Id"] == group_id
-    assert assets.listed("ListAssetGroups")["Result"]["TotalCount"] == 1
+    listed = assets.listed("ListAssetGroups")["Result"]
+    assert [item["Id"] for item in listed["Items"]] == [group_id]
     assert refusal(assets.ask("GetAsset", {"Id": "asset-x"}))[0] == 404
     emulator.reset()
     assert "Id" in assets.ask("CreateAssetGroup", {"Name": "n"}).json()
 
 
-def test_shape_is_a_setting_of_the_emulator_too():
+def test_shape_is_a_setting_of_the_emulator_too() -> None:
     with Emulator(asset_shape="wrapped") as emulator:
-        assert AssetClient(emulator).told("CreateAssetGroup", {"Name": "n"})["Result"]["Id"]
+        assert AssetClient(emulator).result("CreateAssetGroup", {"Name": "n"})["Result"]["Id"]
 
 
-def test_creates_are_billed_per_call_and_all_else_is_free(assets):
+def test_creates_are_billed_per_call_and_all_else_is_free(assets: AssetClient) -> None:
     group_id = assets.group()
     asset_id = assets.asset(group_id)
     assets.get(asset_id)
     assets.listed()
-    assets.told("UpdateAsset", {"Id": asset_id, "Name": "new"})
-    assets.told("DeleteAssetGroup", {"Id": group_id})
+    assets.result("DeleteAsset", {"Id": asset_id})
     stats = assets.emulator.stats()
     counters = ("asset_groups_created", "assets_created", "asset_calls_billed")
     assert [stats[name] for name in counters] == [1, 1, 2]
     assert {action: stats["requests"][action] for action in ASSET_ACTIONS} == {
         **dict.fromkeys(ASSET_ACTIONS, 1),
-        "UpdateAssetGroup": 0,
-        "GetAssetGroup": 0,
         "ListAssetGroups": 0,
-        "DeleteAsset": 0,
     }
     assets.emulator.reset()
     assert assets.emulator.stats()["asset_calls_billed"] == 0
 
 
-def test_preview_link_is_new_on_every_read_needs_no_key_and_leads_to_the_bytes(assets):
+def test_preview_link_is_new_on_every_read_needs_no_key_and_leads_to_the_bytes(assets: AssetClient) -> None:
     data = picture()
     asset_id = assets.asset(assets.group(), url=uri(data))
     links = [assets.get(asset_id)["URL"], assets.get(asset_id)["URL"], assets.listed()["Items"][0]["URL"]]
@@ -326,7 +277,7 @@ def test_preview_link_is_new_on_every_read_needs_no_key_and_leads_to_the_bytes(a
     assert assets.emulator.stats()["requests"]["preview"] == 3
 
 
-def test_preview_link_expires_is_signed_and_ends_with_its_asset(assets):
+def test_preview_link_expires_is_signed_and_ends_with_its_asset(assets: AssetClient) -> None:
     asset_id = assets.asset(assets.group(), url=uri(picture()))
     expired = assets.get(asset_id)["URL"]
     assets.emulator.expire_links()
@@ -334,11 +285,11 @@ def test_preview_link_expires_is_signed_and_ends_with_its_asset(assets):
     fresh = assets.get(asset_id)["URL"]
     assert requests.get(fresh.replace(asset_id, "asset-1"), timeout=10).status_code == 403
     assert requests.get(fresh.partition("?")[0], timeout=10).status_code == 403
-    assets.told("DeleteAsset", {"Id": asset_id})
+    assets.result("DeleteAsset", {"Id": asset_id})
     assert requests.get(fresh, timeout=10).status_code == 404
 
 
-def test_control_tells_what_there_is_of_all_keys(assets, other):
+def test_control_describes_groups_and_assets_of_all_keys(assets: AssetClient, other: AssetClient) -> None:
     mine, theirs = assets.group("mine"), other.group("theirs")
     asset_id = assets.asset(mine, url=LINK)
     groups, [asset] = assets.emulator.asset_groups(), assets.emulator.assets()
@@ -347,4 +298,4 @@ def test_control_tells_what_there_is_of_all_keys(assets, other):
         (theirs, "theirs", []),
     ]
     assert groups[0]["token"] == asset["token"] != groups[1]["token"]
-    assert (asset["url"], asset["sha256"]) == (LINK, None)
+    assert asset["url"] == LINK

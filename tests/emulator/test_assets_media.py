@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from airflow_provider_seedance.emulator.asset_media import BadMedia, Facts, inspect
+from airflow_provider_seedance.emulator.media import BadMedia, Medium, inspect
 from tests.emulator.asset_client import clip, picture, sound
 
 MIB = 1024 * 1024
@@ -14,7 +15,7 @@ MIB = 1024 * 1024
 def verdict(data: bytes, asset_type: str, declared: str | None = None) -> str:
     """Return the error code, empty for what is good."""
     try:
-        inspect(data, asset_type, declared)
+        inspect(data, asset_type.lower(), declared)
     except BadMedia as finding:
         return finding.code
     return ""
@@ -25,12 +26,14 @@ def opus() -> bytes:
 
 
 @pytest.mark.parametrize("form", ["jpeg", "png", "gif", "webp", "bmp", "tiff"])
-def test_every_image_format_is_taken(form):
-    assert inspect(picture(form=form), "Image", f"image/{form}") == Facts(400, 400)
+def test_every_image_format_is_taken(form: str) -> None:
+    data = picture(form=form)
+    assert inspect(data, "image", f"image/{form}") == Medium(data, 400, 400)
 
 
-def test_heif_is_taken_unread():
-    assert inspect(b"\0\0\0\x18ftypheic" + bytes(12), "Image", "image/heic") == Facts()
+def test_heif_is_taken_unread() -> None:
+    data = b"\0\0\0\x18ftypheic" + bytes(12)
+    assert inspect(data, "image", "image/heic") == Medium(data)
 
 
 @pytest.mark.parametrize(
@@ -48,18 +51,18 @@ def test_heif_is_taken_unread():
         (751, 300, "AspectRatioTooLarge"),
     ],
 )
-def test_image_sides_and_ratio(width, height, code):
+def test_image_sides_and_ratio(width: int, height: int, code: str) -> None:
     assert verdict(picture(width, height), "Image") == code
 
 
-def test_huge_image_is_refused_by_its_header():
+def test_huge_image_is_refused_by_its_header() -> None:
     buffer = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(buffer, "PNG")
     assert verdict(buffer.getvalue(), "Image") == "WidthTooLarge"
 
 
 @pytest.mark.parametrize(("asset_type", "limit"), [("Image", 30), ("Video", 50), ("Audio", 15)])
-def test_file_must_be_smaller_than_the_limit_of_its_type(asset_type, limit):
+def test_file_must_be_smaller_than_the_limit_of_its_type(asset_type: str, limit: int) -> None:
     assert verdict(bytes(limit * MIB), asset_type) == "FileSizeTooLarge"
     assert verdict(bytes(limit * MIB - 1), asset_type) == "FormatUndetectable"
 
@@ -83,20 +86,21 @@ def test_file_must_be_smaller_than_the_limit_of_its_type(asset_type, limit):
         (sound(), "Image", None, "TypeMismatch"),
     ],
 )
-def test_bytes_of_another_type_or_format_fail(data, asset_type, declared, code):
+def test_bytes_of_another_type_or_format_fail(data: bytes, asset_type: str, declared: str | None, code: str) -> None:
     assert verdict(data, asset_type, declared) == code
 
 
 @pytest.mark.parametrize(
     ("seconds", "code"), [(1.9, "DurationTooShort"), (2, ""), (15, ""), (15.1, ""), (15.3, "DurationTooLong")]
 )
-def test_audio_length(seconds, code):
+def test_audio_length(seconds: float, code: str) -> None:
     assert verdict(sound(seconds), "Audio", "audio/wav") == code
 
 
-def test_video_is_measured():
-    facts = inspect(clip(864, 496, seconds=3), "Video", "video/mp4")
-    assert (facts.width, facts.height, facts.seconds) == (864, 496, pytest.approx(3, abs=0.1))
+def test_video_is_measured() -> None:
+    medium = inspect(clip(864, 496, seconds=3), "video", "video/mp4")
+    assert (medium.width, medium.height) == (864, 496)
+    assert medium.seconds == pytest.approx(3, abs=0.1)
     assert verdict(clip(form="mov"), "Video", "video/quicktime") == ""
 
 
@@ -115,5 +119,5 @@ def test_video_is_measured():
         ({"fps": 61}, "FpsTooHigh"),
     ],
 )
-def test_video_limits(fields, code):
+def test_video_limits(fields: dict[str, Any], code: str) -> None:
     assert verdict(clip(**fields), "Video") == code

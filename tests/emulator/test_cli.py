@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib.util
 import json
 import signal
 import ssl
@@ -8,14 +9,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 import pytest
 import requests
 
-from airflow_provider_seedance.emulator import Emulator, EmulatorControl, server
+from airflow_provider_seedance.emulator import Emulator, EmulatorControl
 from airflow_provider_seedance.emulator.__main__ import main
 
 MODULE = [sys.executable, "-m", "airflow_provider_seedance.emulator"]
+
+
+def output(process: subprocess.Popen[str]) -> IO[str]:
+    assert process.stdout is not None
+    return process.stdout
 
 
 @contextmanager
@@ -25,9 +33,8 @@ def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         [*MODULE, "--port", "0", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        assert process.stdout is not None
-        line = process.stdout.readline().strip()
-        assert line.startswith("listening on http"), (line, process.stderr.read() if process.stderr else "")
+        line = output(process).readline().strip()
+        assert line.startswith("listening on http"), (line, process.stderr)
         yield process, line.removeprefix("listening on ")
     finally:
         process.kill()
@@ -35,9 +42,9 @@ def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_process_tells_its_address_and_ends_on_a_signal_with_0(number):
+def test_process_prints_its_address_and_exits_with_0_on_a_signal(number: signal.Signals) -> None:
     with running("--speed", "10", "--api-key", "sk-a", "--api-key", "sk-b") as (process, url):
-        hint = process.stdout.readline()
+        hint = output(process).readline()
         assert json.loads(hint.partition("=")[2].strip().strip("'"))["host"] == url
         assert hint.startswith("export AIRFLOW_CONN_SEEDANCE_DEFAULT=")
         for key, status in (("sk-a", 200), ("sk-b", 200), ("sk-emulator", 401)):
@@ -45,10 +52,11 @@ def test_process_tells_its_address_and_ends_on_a_signal_with_0(number):
             assert answer.status_code == status
         process.send_signal(number)
         assert process.wait(10) == 0
+        assert process.stderr is not None
         assert process.stderr.read() == ""
 
 
-def test_options_reach_the_emulator():
+def test_options_reach_the_emulator() -> None:
     fault = json.dumps({"route": "models", "status": 418})
     options = ["--fault", fault, "--moderate-input-word", "forbidden", "--speed", "9"]
     with running(*options) as (_, url):
@@ -62,7 +70,7 @@ def test_options_reach_the_emulator():
         assert generation["ends_at"] - generation["created_at"] == pytest.approx(10)
 
 
-def test_taken_port_is_told_with_status_1(capsys):
+def test_taken_port_is_reported_with_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     with Emulator() as emulator:
         port = emulator.url.rpartition(":")[2]
         assert main(["--port", port]) == 1
@@ -78,13 +86,17 @@ def test_taken_port_is_told_with_status_1(capsys):
         (["--certfile", "/does/not/exist"], "No such file"),
     ],
 )
-def test_bad_option_is_told_with_status_1(capsys, options, reason):
+def test_bad_option_is_reported_with_status_1(
+    capsys: pytest.CaptureFixture[str], options: list[str], reason: str
+) -> None:
     assert main(["--port", "0", *options]) == 1
     assert reason in capsys.readouterr().err
 
 
-def test_missing_codecs_are_told_with_the_remedy(capsys, monkeypatch):
-    monkeypatch.setattr(server.importlib.util, "find_spec", lambda name: None)
+def test_missing_codecs_are_reported_with_the_remedy(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert main(["--port", "0"]) == 1
     message = capsys.readouterr().err
     assert "PyAV and Pillow" in message
@@ -92,7 +104,7 @@ def test_missing_codecs_are_told_with_the_remedy(capsys, monkeypatch):
 
 
 @pytest.fixture
-def certificate(tmp_path):
+def certificate(tmp_path: Path) -> Path:
     """A self-signed certificate for 127.0.0.1 and its key, in one PEM file."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -116,7 +128,7 @@ def certificate(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
-def test_certificate_makes_it_serve_https_that_does_not_verify(certificate):
+def test_certificate_makes_it_serve_https_that_does_not_verify(certificate: Path) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     with Emulator(ssl_context=context) as emulator:
@@ -129,7 +141,7 @@ def test_certificate_makes_it_serve_https_that_does_not_verify(certificate):
         assert emulator.stats()["models"] == 1
 
 
-def test_process_serves_https_with_a_certificate(certificate):
+def test_process_serves_https_with_a_certificate(certificate: Path) -> None:
     with running("--certfile", str(certificate)) as (_, url):
         assert url.startswith("https://")
         assert EmulatorControl(url).stats()["posts"] == 0

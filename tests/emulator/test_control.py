@@ -3,16 +3,18 @@ from __future__ import annotations
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import requests
 
 from airflow_provider_seedance.emulator import Emulator, EmulatorControl
+from tests.emulator.conftest import Client
 
 BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}]}
 
 
-def test_stats_count_every_request_and_generation_under_concurrency(emulator, client):
+def test_stats_count_every_request_and_generation_under_concurrency(emulator: Emulator, client: Client) -> None:
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(lambda _: client.generate(), range(40)))
         list(pool.map(client.task, ids))
@@ -22,13 +24,13 @@ def test_stats_count_every_request_and_generation_under_concurrency(emulator, cl
     assert stats["billed_tokens"] == 40 * 108_900
 
 
-def test_refused_posts_are_counted_as_posts_and_not_as_generations(emulator, client):
+def test_refused_posts_are_counted_as_posts_and_not_as_generations(emulator: Emulator, client: Client) -> None:
     client.create({"model": "seedance-2.0"})
     client.create(data=b"{")
     assert (emulator.stats()["posts"], emulator.stats()["created"]) == (2, 0)
 
 
-def test_generations_tell_the_body_as_it_came(emulator, client):
+def test_generations_show_the_body_as_it_came(emulator: Emulator, client: Client) -> None:
     body = BODY | {"duration": 7, "some_future_field": {"x": [1]}}
     generation_id = client.create(body).json()["id"]
     [generation] = emulator.generations()
@@ -37,14 +39,14 @@ def test_generations_tell_the_body_as_it_came(emulator, client):
     assert generation["status"] == "SUCCESS"
 
 
-def test_finish_ends_running_generations(slow_client):
+def test_finish_ends_running_generations(slow_client: Client) -> None:
     generation_id = slow_client.generate()
     assert slow_client.task(generation_id)["status"] == "NOT_START"
     slow_client.emulator.finish()
     assert slow_client.task(generation_id)["status"] == "SUCCESS"
 
 
-def test_reset_forgets_generations_faults_and_counters(emulator, client):
+def test_reset_forgets_generations_faults_and_counters(emulator: Emulator, client: Client) -> None:
     generation_id = client.generate()
     emulator.fault(route="query", status=500)
     emulator.reset()
@@ -52,13 +54,13 @@ def test_reset_forgets_generations_faults_and_counters(emulator, client):
     assert emulator.stats()["created"] == 0
 
 
-def test_rotated_key_replaces_the_old_one(emulator, client):
+def test_rotated_key_replaces_the_old_one(emulator: Emulator, client: Client) -> None:
     emulator.set_api_keys("sk-new")
     assert client.create(BODY).status_code == 401
     assert client.create(BODY, headers={"Authorization": "Bearer sk-new"}).status_code == 200
 
 
-def test_control_of_an_emulator_elsewhere_needs_its_url_only(emulator, client):
+def test_control_of_an_emulator_elsewhere_needs_its_url_only(emulator: Emulator, client: Client) -> None:
     client.generate()
     assert EmulatorControl(emulator.url).stats()["created"] == 1
 
@@ -82,12 +84,12 @@ def test_control_of_an_emulator_elsewhere_needs_its_url_only(emulator, client):
         {"route": "generation", "fail": True},
     ],
 )
-def test_contradictory_fault_is_refused(emulator, fields):
+def test_contradictory_fault_is_refused(emulator: Emulator, fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         emulator.fault(**fields)
 
 
-def test_connection_forms_name_host_and_key(emulator):
+def test_connection_forms_name_host_and_key(emulator: Emulator) -> None:
     assert json.loads(emulator.connection_json()) == {
         "conn_type": "seedance",
         "host": emulator.url,
@@ -97,17 +99,17 @@ def test_connection_forms_name_host_and_key(emulator):
     assert emulator.connection_uri() == f"seedance://:sk-emulator@127.0.0.1:{port}/http"
 
 
-def test_taken_port_is_an_oserror(emulator):
+def test_taken_port_is_an_oserror(emulator: Emulator) -> None:
     with pytest.raises(OSError):
         Emulator(port=int(emulator.url.rpartition(":")[2])).start()
 
 
-def test_port_that_cannot_be_is_told_instead_of_waited_for():
+def test_impossible_port_raises_instead_of_hanging() -> None:
     with pytest.raises(OverflowError):
         Emulator(port=70_000).start()
 
 
-def test_stop_frees_the_port_although_requests_hang():
+def test_stop_frees_the_port_although_requests_hang() -> None:
     emulator = Emulator().start()
     emulator.fault(route="models", hang=3600)
     host, port = emulator.url.removeprefix("http://").split(":")
@@ -122,7 +124,7 @@ def test_stop_frees_the_port_although_requests_hang():
         assert again.stats()["posts"] == 0
 
 
-def test_stop_without_start_and_twice_does_nothing():
+def test_stop_without_start_and_twice_does_nothing() -> None:
     emulator = Emulator()
     emulator.stop()
     emulator.start()

@@ -7,9 +7,12 @@ import requests
 
 from airflow_provider_seedance.emulator import Emulator, rules
 from airflow_provider_seedance.emulator.generations import Generation
+from airflow_provider_seedance.emulator.routes import BODY_LIMIT, FILES
+from tests.emulator.conftest import Client
 
 TEXT = {"type": "text", "text": "a cat"}
 BODY = {"model": "seedance-2.0", "content": [TEXT]}
+LINKS = {name: f"https://example.com/{name}" for name in FILES}
 
 
 def image(role: str | None) -> dict[str, Any]:
@@ -20,7 +23,7 @@ def image(role: str | None) -> dict[str, Any]:
 VIDEO = {"type": "video_url", "video_url": {"url": "https://example.com/a.mp4"}, "role": "reference_video"}
 
 
-def test_create_answers_with_an_asyntask_id_and_status_queued(client):
+def test_create_answers_with_an_asyntask_id_and_status_queued(client: Client) -> None:
     answer = client.create(BODY)
     body = answer.json()
     assert answer.status_code == 200
@@ -31,11 +34,11 @@ def test_create_answers_with_an_asyntask_id_and_status_queued(client):
     assert isinstance(body["created_at"], int)
 
 
-def test_generation_goes_from_not_start_to_success_in_90_seconds():
+def test_generation_goes_from_not_start_to_success_in_90_seconds() -> None:
     generation = Generation.create(rules.check(BODY), BODY, now=1000.0, seconds=90)
     seen = []
     for second in range(0, 95):
-        task = generation.answer(1000.0 + second, lambda name: f"https://example.com/{name}")["data"]
+        task = generation.answer(1000.0 + second, LINKS)["data"]
         seen.append((task["status"], task["progress"]))
     assert list(dict.fromkeys(seen)) == [
         ("NOT_START", "0%"),
@@ -48,11 +51,11 @@ def test_generation_goes_from_not_start_to_success_in_90_seconds():
     assert seen.index(("SUCCESS", "100%")) == 90
 
 
-def test_upstream_object_is_null_then_bare_then_whole():
+def test_upstream_object_is_null_then_bare_then_whole() -> None:
     generation = Generation.create(rules.check(BODY), BODY, now=0.0, seconds=90)
 
     def upstream(now: float) -> Any:
-        return generation.answer(now, lambda name: name)["data"]["data"]
+        return generation.answer(now, LINKS)["data"]["data"]
 
     assert upstream(0) is None
     assert list(upstream(5)) == ["id"]
@@ -60,7 +63,7 @@ def test_upstream_object_is_null_then_bare_then_whole():
     assert upstream(90)["status"] == "succeeded"
 
 
-def test_speed_divides_the_wait():
+def test_speed_divides_the_wait() -> None:
     with Emulator(speed=9) as emulator:
         url = f"{emulator.url}/v1/video/generations"
         requests.post(url, json=BODY, headers={"Authorization": f"Bearer {emulator.api_key}"}, timeout=10)
@@ -68,14 +71,14 @@ def test_speed_divides_the_wait():
     assert generation["ends_at"] - generation["created_at"] == pytest.approx(10)
 
 
-def test_running_generation_has_no_link_and_no_finish_time(slow_client):
+def test_running_generation_has_no_link_and_no_finish_time(slow_client: Client) -> None:
     task = slow_client.task(slow_client.generate())
     assert task["status"] == "NOT_START"
     assert "result_url" not in task
     assert (task["start_time"], task["finish_time"], task["data"]) == (0, 0, None)
 
 
-def test_success_carries_link_times_and_upstream_object(client):
+def test_success_carries_link_times_and_upstream_object(client: Client) -> None:
     task = client.task(client.generate(duration=8, ratio="16:9", seed=7))
     upstream = task["data"]
     assert task["status"] == "SUCCESS"
@@ -88,7 +91,7 @@ def test_success_carries_link_times_and_upstream_object(client):
     assert upstream["id"].startswith("cgt-")
 
 
-def test_without_a_seed_the_service_chooses_one(client):
+def test_without_a_seed_the_service_chooses_one(client: Client) -> None:
     for fields in ({}, {"seed": -1}, {"seed": None}):
         assert client.task(client.generate(**fields))["data"]["seed"] >= 0
 
@@ -97,17 +100,17 @@ def test_without_a_seed_the_service_chooses_one(client):
     ("resolution", "duration", "tokens"),
     [("480p", 5, 50_638), ("720p", 5, 108_900), ("720p", 15, 324_900), ("1080p", 10, 488_025)],
 )
-def test_tokens_follow_the_contract_table(client, resolution, duration, tokens):
+def test_tokens_follow_the_contract_table(client: Client, resolution: str, duration: int, tokens: int) -> None:
     task = client.task(client.generate(resolution=resolution, duration=duration))
     assert task["data"]["usage"]["total_tokens"] == tokens
 
 
-def test_input_video_costs_more_tokens(client):
+def test_input_video_costs_more_tokens(client: Client) -> None:
     with_video = client.task(client.generate(content=[TEXT, VIDEO]))
     assert with_video["data"]["usage"]["total_tokens"] > 108_900
 
 
-def test_ultra_names_the_enlarged_resolution_and_links_the_original(client):
+def test_ultra_names_the_enlarged_resolution_and_links_the_original(client: Client) -> None:
     task = client.task(client.generate(model="seedance-2.0-ultra", resolution="1080p"))
     upstream = task["data"]
     assert (upstream["resolution"], upstream["super_resolution"]) == ("720p", "1080p")
@@ -115,7 +118,7 @@ def test_ultra_names_the_enlarged_resolution_and_links_the_original(client):
     assert "/original.mp4?" in task["original_result_url"]
 
 
-def test_web_search_is_counted_in_usage(client):
+def test_web_search_is_counted_in_usage(client: Client) -> None:
     task = client.task(client.generate(tools=[{"type": "web_search"}]))
     assert task["data"]["usage"]["tool_usage"] == {"web_search": 1}
 
@@ -130,13 +133,13 @@ def test_web_search_is_counted_in_usage(client):
         ([TEXT, image("reference_image"), VIDEO], "omniGenerate"),
     ],
 )
-def test_action_names_the_mode(client, content, action):
+def test_action_names_the_mode(client: Client, content: list[dict[str, Any]], action: str) -> None:
     assert client.task(client.generate(content=content))["action"] == action
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer sk-wrong"}, {"Authorization": "sk-emulator"}])
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/video/generations/asyntask_x"])
-def test_bad_key_is_401_in_the_documented_envelope(emulator, path, header):
+def test_bad_key_is_401_in_the_documented_envelope(emulator: Emulator, path: str, header: dict[str, str]) -> None:
     answer = requests.get(emulator.url + path, headers=header, timeout=10)
     assert answer.status_code == 401
     assert answer.json() == {
@@ -149,43 +152,43 @@ def test_bad_key_is_401_in_the_documented_envelope(emulator, path, header):
     }
 
 
-def test_bad_key_makes_no_generation(emulator, client):
+def test_bad_key_makes_no_generation(emulator: Emulator, client: Client) -> None:
     assert client.create(BODY, headers={}).status_code == 401
     assert (emulator.stats()["posts"], emulator.stats()["created"]) == (1, 0)
 
 
-def test_unknown_id_is_400_task_not_exist(client):
+def test_unknown_id_is_400_task_not_exist(client: Client) -> None:
     answer = client.query("asyntask_unknown")
     assert answer.status_code == 400
     assert answer.json() == {"code": "task_not_exist", "message": "task_not_exist", "data": None}
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v2/none"), ("DELETE", "/v1/video/generations/x")])
-def test_unknown_url_is_404_with_method_and_path(emulator, method, path):
+def test_unknown_url_is_404_with_method_and_path(emulator: Emulator, method: str, path: str) -> None:
     answer = requests.request(method, emulator.url + path, timeout=10)
     assert answer.status_code == 404
     assert answer.json()["error"]["message"].startswith(f"Invalid URL ({method} {path})")
 
 
-def test_models_lists_both_models(emulator, client):
+def test_models_lists_both_models(emulator: Emulator, client: Client) -> None:
     answer = requests.get(f"{emulator.url}/v1/models", headers=client.headers, timeout=10)
     assert [model["id"] for model in answer.json()["data"]] == ["seedance-2.0", "seedance-2.0-ultra"]
 
 
-def test_body_over_the_limit_is_413(emulator, client):
-    answer = client.create(data=b"x" * 1_000_001)
+def test_body_over_the_limit_is_413(emulator: Emulator, client: Client) -> None:
+    answer = client.create(data=bytes(BODY_LIMIT + 1))
     assert answer.status_code == 413
     assert answer.json()["code"] == "read_request_body_failed"
     assert emulator.stats()["created"] == 0
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'"text"', b"\xff", b'{"seed": NaN}', b"[" * 5000])
-def test_body_that_is_no_json_object_is_400_invalid_json(client, data):
+def test_body_that_is_no_json_object_is_400_invalid_json(client: Client, data: bytes) -> None:
     answer = client.create(data=data)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
 
 
-def test_prompt_with_the_input_word_is_refused_at_create(emulator, client):
+def test_prompt_with_the_input_word_is_refused_at_create(emulator: Emulator, client: Client) -> None:
     answer = client.create(BODY | {"content": [{"type": "text", "text": "x emulator:moderate-input y"}]})
     assert answer.status_code == 400
     assert answer.json()["code"] == "fail_to_fetch_task"
@@ -194,7 +197,7 @@ def test_prompt_with_the_input_word_is_refused_at_create(emulator, client):
     assert emulator.stats()["created"] == 0
 
 
-def test_prompt_with_the_output_word_fails_at_the_end_and_is_refunded(emulator, client):
+def test_prompt_with_the_output_word_fails_at_the_end_and_is_refunded(emulator: Emulator, client: Client) -> None:
     task = client.task(client.generate(content=[{"type": "text", "text": "emulator:moderate-output"}]))
     assert (task["status"], task["progress"]) == ("FAILURE", "100%")
     assert "result_url" not in task

@@ -8,8 +8,10 @@ import sys
 import pytest
 import requests
 
+from airflow_provider_seedance.emulator import Emulator
 
-def test_fixture_gives_a_running_emulator_and_the_default_connection(seedance_emulator):
+
+def test_fixture_gives_a_running_emulator_and_the_default_connection(seedance_emulator: Emulator) -> None:
     connection = json.loads(os.environ["AIRFLOW_CONN_SEEDANCE_DEFAULT"])
     assert connection == {
         "conn_type": "seedance",
@@ -21,14 +23,14 @@ def test_fixture_gives_a_running_emulator_and_the_default_connection(seedance_em
 
 
 @pytest.mark.parametrize("seedance_emulator", [{"api_keys": ["sk-other"]}], indirect=True)
-def test_fixture_takes_settings_by_indirect_parametrization(seedance_emulator):
+def test_fixture_takes_settings_by_indirect_parametrization(seedance_emulator: Emulator) -> None:
     assert seedance_emulator.api_key == "sk-other"
 
 
 @pytest.mark.parametrize(
     "module", ["airflow_provider_seedance.emulator", "airflow_provider_seedance.emulator.pytest_plugin"]
 )
-def test_import_loads_nothing_heavy(module):
+def test_import_loads_nothing_heavy(module: str) -> None:
     script = (
         "import sys, pytest\n"
         "before = set(sys.modules)\n"

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import wave
+from collections.abc import Callable
 from typing import Any
 
 import av
@@ -85,11 +86,11 @@ def refusal(body: Any) -> tuple[int, str, str]:
         ([{"type": "text", "text": "@image9 is not there"}, image()], "reference"),
     ],
 )
-def test_every_mode_of_the_vendors_table_is_taken(content, mode):
+def test_every_mode_of_the_vendors_table_is_taken(content: list[dict[str, Any]], mode: str) -> None:
     assert rules.check(request(*content)).mode == mode
 
 
-def test_absent_and_null_fields_mean_the_defaults():
+def test_absent_and_null_fields_mean_the_defaults() -> None:
     nulls = dict.fromkeys(["resolution", "ratio", "duration", "generate_audio", "watermark", "tools", "seed"])
     for body in (request(), request(**nulls)):
         order = rules.check(body)
@@ -97,7 +98,7 @@ def test_absent_and_null_fields_mean_the_defaults():
         assert (order.generate_audio, order.watermark, order.return_last_frame) == (True, False, False)
 
 
-def test_unknown_extra_fields_pass():
+def test_unknown_extra_fields_pass() -> None:
     assert rules.check(request(some_future_field=1)).duration == 5
 
 
@@ -123,7 +124,7 @@ def test_unknown_extra_fields_pass():
         (request(tools={"type": "web_search"}), 400, "invalid_request"),
     ],
 )
-def test_gateway_refuses_what_it_cannot_route_or_decode(body, status, code):
+def test_gateway_refuses_what_it_cannot_route_or_decode(body: Any, status: int, code: str) -> None:
     assert refusal(body)[:2] == (status, code)
 
 
@@ -148,13 +149,13 @@ def test_gateway_refuses_what_it_cannot_route_or_decode(body, status, code):
         ({"tools": [{"type": "web_search"}] * 2}, "tools[1]"),
     ],
 )
-def test_value_outside_the_models_range_is_refused_by_name(fields, named):
+def test_value_outside_the_models_range_is_refused_by_name(fields: dict[str, Any], named: str) -> None:
     status, code, text = refusal(request(**fields))
     assert (status, code) == (400, "InvalidParameter")
     assert f"'{named}'" in text
 
 
-def test_ultra_must_be_told_the_resolution():
+def test_ultra_needs_the_resolution() -> None:
     assert refusal(request(model="seedance-2.0-ultra"))[1] == "MissingParameter"
 
 
@@ -190,13 +191,15 @@ def test_ultra_must_be_told_the_resolution():
         ([TEXT, image(), *[audio()] * 4], "InvalidParameter", "content[5]"),
     ],
 )
-def test_content_against_the_rules_is_refused_by_its_index(content, code, named):
+def test_content_against_the_rules_is_refused_by_its_index(
+    content: list[dict[str, Any]], code: str, named: str
+) -> None:
     status, found, text = refusal(request(*content))
     assert (status, found) == (400, code)
     assert f"'{named}'" in text
 
 
-def test_web_search_is_for_text_only():
+def test_web_search_is_for_text_only() -> None:
     assert refusal(request(TEXT, image(), tools=[{"type": "web_search"}]))[2].startswith("The parameter 'tools[0]'")
 
 
@@ -217,7 +220,7 @@ def test_web_search_is_for_text_only():
     ],
 )
 @pytest.mark.parametrize("kind", [image, video, audio])
-def test_reference_that_is_no_url_and_no_asset_is_refused(url, kind):
+def test_reference_that_is_no_url_and_no_asset_is_refused(url: str, kind: Callable[..., dict[str, Any]]) -> None:
     status, code, text = refusal(
         request(TEXT, image(), kind(url=url)) if kind is not image else request(TEXT, kind(url=url))
     )
@@ -226,24 +229,26 @@ def test_reference_that_is_no_url_and_no_asset_is_refused(url, kind):
     assert "_url.url'" in text
 
 
-def test_base64_video_is_refused():
+def test_base64_video_is_refused() -> None:
     assert "not as Base64" in refusal(request(TEXT, video(url="data:video/mp4;base64,AAAA")))[2]
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "bmp", "tiff", "gif"])
-def test_every_image_format_is_taken_as_a_data_uri(image_uri, kind):
+def test_every_image_format_is_taken_as_a_data_uri(image_uri: Callable[..., str], kind: str) -> None:
     order = rules.check(request(TEXT, image(url=image_uri(kind=kind))))
     assert order.picture is not None
     assert order.ratio == "1:1"
 
 
 @pytest.mark.parametrize(("width", "height"), [(300, 300), (400, 1000), (1000, 400), (6000, 2400)])
-def test_image_sides_and_ratio_on_the_limit_are_taken(image_uri, width, height):
+def test_image_sides_and_ratio_on_the_limit_are_taken(image_uri: Callable[..., str], width: int, height: int) -> None:
     rules.check(request(TEXT, image(url=image_uri(width, height))))
 
 
 @pytest.mark.parametrize(("width", "height"), [(299, 300), (300, 299), (6001, 2401), (400, 1001), (1001, 400)])
-def test_image_sides_and_ratio_past_the_limit_are_refused(image_uri, width, height):
+def test_image_sides_and_ratio_past_the_limit_are_refused(
+    image_uri: Callable[..., str], width: int, height: int
+) -> None:
     assert f"{width}x{height} px" in refusal(request(TEXT, image(url=image_uri(width, height))))[2]
 
 
@@ -263,7 +268,7 @@ def test_image_sides_and_ratio_past_the_limit_are_refused(image_uri, width, heig
         lambda uri: uri.partition(",")[0] + "," + base64.b64encode(b"\x89PNG\r\n\x1a\nrubbish").decode(),
     ],
 )
-def test_spoiled_image_data_uri_is_refused(image_uri, spoil):
+def test_spoiled_image_data_uri_is_refused(image_uri: Callable[..., str], spoil: Callable[[str], str]) -> None:
     uri = spoil(image_uri(301, 302))
     status, code, text = refusal(request(TEXT, image(url=uri)))
     assert (status, code) == (400, "InvalidParameter")
@@ -271,13 +276,13 @@ def test_spoiled_image_data_uri_is_refused(image_uri, spoil):
     assert uri[30:90] not in text or len(uri) < 90
 
 
-def test_image_of_30_mb_is_refused(image_uri):
+def test_image_of_30_mb_is_refused(image_uri: Callable[..., str]) -> None:
     head = base64.b64decode(image_uri(300, 300, "bmp").partition(",")[2])
     uri = "data:image/bmp;base64," + base64.b64encode(head.ljust(30 * 1024 * 1024, b"\0")).decode()
     assert "smaller than 30 MB" in refusal(request(TEXT, image(url=uri)))[2]
 
 
-def test_heic_is_taken_without_reading_its_size():
+def test_heic_is_taken_without_reading_its_size() -> None:
     data = base64.b64encode(b"\0\0\0\x18ftypheic" + bytes(12)).decode()
     order = rules.check(request(TEXT, image(url=f"data:image/heic;base64,{data}")))
     assert order.ratio == "16:9"
@@ -286,7 +291,7 @@ def test_heic_is_taken_without_reading_its_size():
 @pytest.mark.parametrize(
     "uri", [wav_uri(2), wav_uri(15), mp3_uri(3), mp3_uri(3, "mpeg")], ids=["2s", "15s", "mp3", "mpeg"]
 )
-def test_audio_data_uri_within_the_limits_is_taken(uri):
+def test_audio_data_uri_within_the_limits_is_taken(uri: str) -> None:
     assert rules.check(request(TEXT, image(), audio(url=uri))).audios == 1
 
 
@@ -303,11 +308,11 @@ def test_audio_data_uri_within_the_limits_is_taken(uri):
     ],
     ids=["short", "long", "other format", "unknown", "upper case", "large", "broken"],
 )
-def test_audio_data_uri_past_the_limits_is_refused(uri, reason):
+def test_audio_data_uri_past_the_limits_is_refused(uri: str, reason: str) -> None:
     assert reason in refusal(request(TEXT, image(), audio(url=uri)))[2]
 
 
-def test_audio_clips_together_must_not_exceed_15_seconds():
+def test_audio_clips_together_must_not_exceed_15_seconds() -> None:
     clips = [audio(url=wav_uri(8)), audio(url=wav_uri(8))]
     assert "together" in refusal(request(TEXT, image(), *clips))[2]
 
@@ -323,6 +328,8 @@ def test_audio_clips_together_must_not_exceed_15_seconds():
         (1000, 430, "21:9"),
     ],
 )
-def test_adaptive_ratio_follows_the_first_picture(image_uri, width, height, ratio):
+def test_adaptive_ratio_follows_the_first_picture(
+    image_uri: Callable[..., str], width: int, height: int, ratio: str
+) -> None:
     order = rules.check(request(TEXT, image("first_frame", image_uri(width, height))))
     assert order.ratio == ratio
