@@ -2,29 +2,31 @@
 What can go wrong, as types: one base class and its few children.
 
 A message says what happened and what to do about it. It never holds a key, a prompt, a link's query string or a
-Base64 payload: whoever builds one passes service text through :func:`~airflow_provider_seedance.api.redact.redact`.
+Base64 payload: whoever builds one passes the service's text through
+:func:`~airflow_provider_seedance.api.redact.redact`.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import importlib
 from typing import Any, Literal
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout
-
-#: Where a moderation check struck: on what was sent, or on the finished video.
+#: What content moderation rejected: the request, or the finished video.
 ModerationStage = Literal["input", "output"]
 
 
-class SeedanceError(AirflowException):
+class SeedanceError(Exception):
     """
-    Anything this provider raises. Catch it to handle all of its failures alike.
+    Base class of everything that this provider raises. Catch it to handle all failures alike.
 
     :param message: What happened and what to do about it.
-    :param code: The service's own code, such as ``insufficient_user_quota``, where it gave one.
-    :param status: HTTP status of the answer, where there was one.
+    :param code: The service's own code, such as ``insufficient_user_quota``, if it gave one.
+    :param status: HTTP status of the response, if there was one.
     :param request_id: The service's trace id, to quote to its support.
     """
+
+    #: Seconds that the service asked to wait before another try, if it did.
+    retry_after: float | None = None
 
     def __init__(
         self,
@@ -42,18 +44,18 @@ class SeedanceError(AirflowException):
 
 class SeedanceRequestError(SeedanceError):
     """
-    The request is malformed: refused here before it cost anything, or by the service. Repeating it cannot help.
+    The request is malformed, as found here before it cost anything, or by the service. Repeating it cannot help.
 
-    :param field: The operator's parameter or the connection's field to change, where it is known.
+    :param field: The operator's parameter or the connection's field to change, if it is known.
     """
 
-    def __init__(self, message: str = "", *, field: str | None = None, **details: object) -> None:
-        super().__init__(message, **details)  # type: ignore[arg-type]
+    def __init__(self, message: str = "", *, field: str | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
         self.field = field
 
 
 class SeedanceAuthError(SeedanceError):
-    """The key is missing, wrong, expired or not allowed to do this. A person has to mend the connection."""
+    """The key is missing, wrong, expired or not allowed to do this. A person has to correct the connection."""
 
 
 class SeedanceBalanceError(SeedanceError):
@@ -62,10 +64,10 @@ class SeedanceBalanceError(SeedanceError):
 
 class SeedanceModerationError(SeedanceError):
     """
-    Content moderation said no.
+    Content moderation rejected the request or the finished video.
 
-    :param stage: ``input`` when the prompt or a reference was refused, before anything was generated; ``output``
-        when the finished video was, in which case the platform refunds it and another try may pass.
+    :param stage: ``input`` if the prompt or a reference was rejected, before anything was generated; ``output`` if the
+        finished video was, in which case the platform refunds it and another try may pass.
     :param item: The content item that was named, such as ``reference_images[1]``.
     """
 
@@ -75,31 +77,51 @@ class SeedanceModerationError(SeedanceError):
         *,
         stage: ModerationStage = "input",
         item: str | None = None,
-        **details: object,
+        **details: Any,
     ) -> None:
-        super().__init__(message, **details)  # type: ignore[arg-type]
+        super().__init__(message, **details)
         self.stage = stage
         self.item = item
 
 
 class SeedanceInputModerationError(SeedanceModerationError):
-    """The prompt or a reference was refused. A type of its own, since a retry policy tells errors by their type."""
+    """The prompt or a reference was rejected. A type of its own, because a retry policy decides by type."""
 
 
 class SeedanceRateLimitError(SeedanceError):
     """
-    Too many requests, or the service is overloaded. Worth another try after a while.
+    Too many requests, or the service is overloaded. Another try may pass after a while.
 
-    :param retry_after: Seconds that the service asked to wait, where it said so.
+    :param retry_after: Seconds that the service asked to wait, if it did.
     """
 
-    def __init__(self, message: str = "", *, retry_after: float | None = None, **details: object) -> None:
-        super().__init__(message, **details)  # type: ignore[arg-type]
+    def __init__(self, message: str = "", *, retry_after: float | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
         self.retry_after = retry_after
 
 
 class SeedanceServiceError(SeedanceError):
-    """The service or the way to it failed: a 5xx, a broken connection, an answer that is not JSON. Passes by itself."""
+    """The service, or the network on the way to it, failed: a 5xx, a broken connection, a response without JSON."""
+
+
+class SeedanceTransportError(SeedanceServiceError):
+    """
+    A call did not get its response.
+
+    :param sent: Whether any of the request may have reached the service.
+    """
+
+    def __init__(self, message: str = "", *, sent: bool = True, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.sent = sent
+
+
+class SeedanceEventError(SeedanceServiceError):
+    """
+    A trigger sent an event that this release cannot read, usually because triggerer and worker run different releases.
+
+    The submission's record is kept, so a retry finds the generation at no new cost.
+    """
 
 
 class SeedanceNotFoundError(SeedanceError):
@@ -120,32 +142,32 @@ class SeedanceGenerationFailedError(SeedanceError):
         *,
         generation_id: str | None = None,
         reason: str | None = None,
-        **details: object,
+        **details: Any,
     ) -> None:
-        super().__init__(message, **details)  # type: ignore[arg-type]
+        super().__init__(message, **details)
         self.generation_id = generation_id
         self.reason = reason
 
 
 class SeedanceTimeoutError(SeedanceError):
-    """Our patience ended before the generation did. It goes on and is billed; a retry or a Clear picks it up."""
+    """
+    The timeout expired before the generation finished.
 
-
-class SeedanceSensorTimeoutError(SeedanceTimeoutError, AirflowSensorTimeout):
-    """A sensor's ``timeout`` passed. Airflow never retries that, and skips the task with ``soft_fail``."""
+    It keeps running and is billed; a retry or clearing the task re-attaches.
+    """
 
 
 class SeedanceAmbiguousSubmissionError(SeedanceError):
     """
-    A paid call was sent and its answer lost: the generation may exist and be billed, and its id is unknown.
+    A paid call was sent and its response was lost: something may have been created and billed under an unknown id.
 
-    Nothing is submitted again until a person clears the task, or the operator says
+    Nothing is submitted again until a person clears the task, or the operator has
     ``on_ambiguous_submission="resubmit"``.
     """
 
 
-#: Raised at once, whatever ``retries`` says: a person has to act first, or another try would pay.
-FINAL_ERRORS: tuple[type[SeedanceError], ...] = (
+#: Raised at once, whatever ``retries`` is: a person has to act first, or another try would pay again.
+NON_RETRYABLE_ERRORS: tuple[type[SeedanceError], ...] = (
     SeedanceRequestError,
     SeedanceAuthError,
     SeedanceBalanceError,
@@ -153,31 +175,14 @@ FINAL_ERRORS: tuple[type[SeedanceError], ...] = (
     SeedanceAmbiguousSubmissionError,
 )
 
-#: Seconds before the next try after a rate limit.
-RATE_LIMIT_RETRY_DELAY = 120
+#: Names that need Airflow, by the module that defines them: importing this module must not import Airflow.
+_DEFINED_WITH_AIRFLOW = {
+    "SEEDANCE_RETRY_POLICY": "airflow_provider_seedance.version_compat",
+    "SeedanceSensorTimeoutError": "airflow_provider_seedance.sensors.base",
+}
 
 
-def _retry_policy() -> Any:
-    try:
-        from airflow.providers.common.compat.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
-    except ImportError:  # Airflow < 3.3: the operators raise AirflowFailException instead
-        return None
-    return ExceptionRetryPolicy(
-        rules=[
-            RetryRule(
-                exception=list(FINAL_ERRORS),
-                action=RetryAction.FAIL,
-                reason="A person has to act first: see the error's remedy.",
-            ),
-            RetryRule(
-                exception=SeedanceRateLimitError,
-                action=RetryAction.RETRY,
-                retry_delay=timedelta(seconds=RATE_LIMIT_RETRY_DELAY),
-                reason="The service is busy.",
-            ),
-        ]
-    )
-
-
-#: The operators' default ``retry_policy``: which errors a retry can help. None on Airflow < 3.3, which has none.
-SEEDANCE_RETRY_POLICY = _retry_policy()
+def __getattr__(name: str) -> Any:
+    if name in _DEFINED_WITH_AIRFLOW:
+        return getattr(importlib.import_module(_DEFINED_WITH_AIRFLOW[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

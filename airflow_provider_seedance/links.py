@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
-from airflow_provider_seedance.hooks.hidden import reveal
+from airflow_provider_seedance.api.redact import unwrap
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
@@ -48,7 +48,7 @@ class SeedanceVideoLink(BaseOperatorLink):
         :returns: The link. Empty if the operator set none, or if opening it would run code; never None, which
             Airflow 3.0 cannot store.
         """
-        link = str(reveal(getattr(operator, "video_link", None)) or "")
+        link = str(unwrap(getattr(operator, "video_link", None)) or "")
         address = _ADDRESS.fullmatch(link)
         return link if address is not None and address[1].lower() not in _EXECUTING else ""
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.clock import QuickClock
+
 # Airflow reads its configuration when it is imported, so this cannot wait for a fixture.
 _HOME = tempfile.TemporaryDirectory(prefix="seedance-airflow-")
 os.environ.update(
@@ -32,11 +34,12 @@ def airflow_db() -> None:
 
 
 @pytest.fixture
-def quick_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Let a trigger poll soon.
+def quick_clock(monkeypatch: pytest.MonkeyPatch) -> QuickClock:
+    """A clock that shortens waits, handed to all tasks and triggers of the test: for what ``dag.test()`` runs."""
+    from airflow_provider_seedance.tasks import SeedanceTask
+    from airflow_provider_seedance.triggers.base import BaseSeedanceTrigger
 
-    The five seconds that it waits otherwise keep a real scheduler from failing a deferral that ends too soon. In a test
-    without a scheduler they only cost time.
-    """
-    monkeypatch.setattr("airflow_provider_seedance.api.polling.BasePoller.first_look", lambda self, now: now + 0.5)
+    clock = QuickClock()
+    monkeypatch.setattr(SeedanceTask, "clock", clock)
+    monkeypatch.setattr(BaseSeedanceTrigger, "clock", clock)
+    return clock

@@ -7,11 +7,15 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
 from airflow.sdk.module_loading import import_string
+
+from airflow_provider_seedance.clock import Clock
+from tests.clock import QuickClock
 
 
 class WorkerCrash(BaseException):
@@ -54,6 +58,7 @@ class Task:
     One task instance. Its tries share the store, as in Airflow.
 
     :param make: Makes a new operator for each try, as a worker that parses the Dag does.
+    :param clock: The time of workers and triggerers.
     """
 
     make: Callable[[], BaseOperator]
@@ -64,6 +69,9 @@ class Task:
     xcom: dict[str, Any] = field(default_factory=dict)
     deferrals: list[TaskDeferred] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
+    clock: Clock = field(default_factory=QuickClock)
+    #: When a sensor was rescheduled for the first time, as Airflow's database knows it.
+    first_reschedule: datetime | None = None
 
     def __post_init__(self) -> None:
         self.max_tries = self.retries
@@ -93,6 +101,7 @@ class Task:
         """Run a deferral's trigger as a triggerer does, from its stored arguments to its first event."""
         path, kwargs = deferred.trigger.serialize()
         trigger = import_string(path)(**json.loads(json.dumps(kwargs)))
+        trigger.clock = self.clock
 
         async def first_event() -> Any:
             events = trigger.run()
@@ -105,16 +114,21 @@ class Task:
         self.events.append(event)
         return event
 
+    def note_reschedule(self) -> None:
+        """Remember when the first reschedule was."""
+        self.first_reschedule = self.first_reschedule or datetime.fromtimestamp(self.clock.now(), UTC)
+
     def start(self) -> tuple[BaseOperator, Any]:
         """Return a new operator for this try, and its context."""
-        operator = self.make()
+        operator: Any = self.make()
         operator.retries = self.retries
+        operator.clock = self.clock
         ti = SimpleNamespace(
             max_tries=self.max_tries,
             try_number=self.try_number,
             run_id=self.run_id,
             xcom_push=lambda key, value: self.xcom.__setitem__(key, value),
-            get_first_reschedule_date=lambda context: None,
+            get_first_reschedule_date=lambda context: self.first_reschedule,
         )
         context: dict[str, Any] = {"ti": ti}
         if self.store is not None:

@@ -1,8 +1,8 @@
 """
-Assets and their groups, as the service describes them (contract 4).
+Assets and their groups, as the service describes them (contract.md#assets).
 
-Only ``CreateAssetGroup`` and ``CreateAsset`` stand on the vendor's own page; the answers of the other actions come from
-sibling services, so everything here is read tolerantly: flat or under ``Result``, any case of names.
+Only ``CreateAssetGroup`` and ``CreateAsset`` are on the vendor's own page; the responses of the other actions are known
+from sibling services, so everything here is read tolerantly: flat or under ``Result``, names in any case.
 """
 
 from __future__ import annotations
@@ -12,32 +12,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from airflow_provider_seedance.api.parse import as_http_url, as_id, as_int, as_mapping, as_text
-from airflow_provider_seedance.api.polling import BasePoller, PollDecision
+from airflow_provider_seedance.api.generation import State
+from airflow_provider_seedance.api.parse import as_id, as_mapping, as_text
 from airflow_provider_seedance.exceptions import SeedanceRequestError, SeedanceServiceError
 
 AssetType = Literal["Image", "Video", "Audio"]
 ASSET_TYPES: tuple[AssetType, ...] = ("Image", "Video", "Audio")
 
-#: What a call is billed as, by the asset's type (contract 4); groups are billed as images.
+#: What a call is billed as, by the asset's type (contract.md#assets); groups are billed as images.
 BILLING_MODELS: Mapping[str, str] = {
     "Image": "volc-asset",
     "Video": "volc-asset-video",
     "Audio": "volc-asset-audio",
 }
-#: Characters of a name (contract 4.1, 4.2).
+#: Characters of a name (contract.md#create-asset).
 MAX_NAME = 64
 MAX_DESCRIPTION = 300
 #: Hexadecimal digits of the content's SHA-256 that a name carries.
 DIGEST_DIGITS = 12
-#: Seconds after creation in which "not found" is believed to be a lag (contract 4.3).
-ASSET_GRACE = 20.0
 
 _FAILED = frozenset({"failed", "inactive"})
 _KNOWN = frozenset({"", "processing", "active"}) | _FAILED
 _PREFIX = re.compile(r"^(?:\[[^\]]{1,40}\]-?)+")
 
-#: What to do about the service's reasons for refusing an asset (contract 4.3), by the beginning of the code.
+#: What to do about the service's reasons for rejecting an asset (contract.md#get-asset), by the beginning of the code.
 _REMEDIES: tuple[tuple[str, str], ...] = (
     ("DownloadFailed", "the service could not fetch the link: make it reachable without a login"),
     ("TypeMismatch", "its content is not of the asset's type: correct 'asset_type'"),
@@ -51,16 +49,16 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
     ("HeightTooLarge", "make each side at most 6000 pixels"),
     ("AspectRatioToo", "keep width to height between 0.4 and 2.5"),
     ("FileSizeTooLarge", "make it smaller: images under 30 MB, video under 50 MB, sound under 15 MB"),
-    ("PixelCountTooSmall", "scale it up: about 640x640 pixels at the least"),
+    ("PixelCountTooSmall", "scale it up to at least 640x640 pixels"),
     ("PixelCountTooLarge", "scale it down to 480p or 720p"),
     ("FpsTooLow", "give it at least 24 frames per second"),
     ("FpsTooHigh", "give it at most 60 frames per second"),
     ("AudioTrackRequired", "add a sound track"),
     ("AudioTrackForbidden", "remove the sound track"),
-    ("ContentRestricted", "content moderation refused it: replace it"),
-    ("Input", "content moderation refused it: replace it"),
-    ("FaceMismatch", "the face is another one than the group's: use a group of its own"),
-    ("TranscodingFailed", "the service could not convert it: encode it anew, as H.264 or jpeg"),
+    ("ContentRestricted", "content moderation rejected it: replace it"),
+    ("Input", "content moderation rejected it: replace it"),
+    ("FaceMismatch", "the face is not the one of the group: use another group"),
+    ("TranscodingFailed", "the service could not convert it: encode it again, as H.264 or jpeg"),
 )
 
 
@@ -70,19 +68,24 @@ class AssetGroup:
     A group of assets.
 
     :param group_id: Its id.
-    :param name: The name it was given, without the prefix that the service puts before it.
+    :param name: The name it was given, without the prefix that the service adds.
     """
 
     group_id: str
     name: str = ""
     description: str = ""
 
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.group_id
+
     @classmethod
     def from_response(cls, body: object, *, group_id: str | None = None) -> AssetGroup:
         """
         Read a group.
 
-        :raises SeedanceServiceError: where there is no id in it.
+        :raises SeedanceServiceError: There is no id in it.
         """
         item = _item(body)
         return cls(
@@ -99,7 +102,7 @@ class Asset:
 
     :param asset_id: Its id.
     :param status: The service's own word.
-    :param url: A signed preview link. Never a reference for a generation (contract 4.3).
+    :param progress: Assets report none; here for whoever logs a status.
     """
 
     asset_id: str
@@ -109,8 +112,6 @@ class Asset:
     status: str = ""
     error_code: str | None = None
     error_message: str = field(default="", repr=False)
-    url: str | None = field(default=None, repr=False)
-    #: Assets show none; here for those who log a status.
     progress: int | None = None
 
     @classmethod
@@ -118,7 +119,7 @@ class Asset:
         """
         Read an asset.
 
-        :raises SeedanceServiceError: where there is no id in it.
+        :raises SeedanceServiceError: There is no id in it.
         """
         item = _item(body)
         error = _lower(as_mapping(item.get("error")))
@@ -130,29 +131,35 @@ class Asset:
             status=_text(item, "Status"),
             error_code=as_id(error.get("code")) or as_id(item.get("failreason")),
             error_message=as_text(error.get("message")) or "",
-            url=as_http_url(item.get("url")),
         )
 
     @property
+    def id(self) -> str:
+        """Its id."""
+        return self.asset_id
+
+    @property
     def uri(self) -> str:
-        """What a generation takes: ``asset://<id>``, in lower case as the vendor writes it (contract 7, line 16)."""
+        """What a generation takes: ``asset://<id>``, in lower case as the vendor writes it (contract.md#assets)."""
         return f"asset://{self.asset_id}"
 
     @property
-    def is_active(self) -> bool:
-        """Whether it can be used."""
-        return self.status.lower() == "active"
+    def state(self) -> State:
+        """What the service's word amounts to: ``succeeded`` if it can be used, ``failed`` if it never will be."""
+        if self.status.lower() == "active":
+            return "succeeded"
+        return "failed" if self.status.lower() in _FAILED else "running"
 
     @property
-    def is_failed(self) -> bool:
-        """Whether it will never be usable."""
-        return self.status.lower() in _FAILED
+    def is_known_status(self) -> bool:
+        """Whether the service's word is a known one; an unknown one counts as running."""
+        return self.status.lower() in _KNOWN
 
     def to_result(self, *, group_id: str | None = None) -> dict[str, Any]:
         """
-        Return what operator and sensor hand downstream.
+        Return what operator and sensor pass downstream.
 
-        :param group_id: Where the service does not say it.
+        :param group_id: Its group, if the service does not name it.
         """
         return {
             "asset_id": self.asset_id,
@@ -162,9 +169,9 @@ class Asset:
         }
 
     def to_error(self) -> SeedanceRequestError:
-        """Build the exception for an asset that failed, with what to do about the service's code."""
+        """Build the exception for a failed asset, with the remedy for the service's code."""
         code = self.error_code or self.status
-        remedy = next((told for start, told in _REMEDIES if code.startswith(start)), "replace its source")
+        remedy = next((remedy for start, remedy in _REMEDIES if code.startswith(start)), "replace its source")
         error = SeedanceRequestError(
             f"Asset {self.asset_id} cannot be used ({code}): {remedy}.",
             field="source",
@@ -173,57 +180,11 @@ class Asset:
         return error
 
 
-class AssetPoller(BasePoller):
-    """Turns each look at an asset into a decision. Parameters as :class:`BasePoller`."""
-
-    noun = "Asset"
-    unfinished = "It stays with the service: a retry looks again and creates nothing."
-    unknown = "a wrong id, another key's, or its processing failed"
-
-    @property
-    def grace(self) -> float:
-        """Seconds after creation in which "not found" is believed to be a lag of the service."""
-        return ASSET_GRACE
-
-    def on_state(self, asset: Asset, *, now: float) -> PollDecision:
-        """
-        Decide after an answer.
-
-        :param asset: What the service said.
-        :param now: Unix seconds.
-        """
-        self._answered()
-        if asset.is_active:
-            return PollDecision(outcome="succeeded", reason="active", message=f"Asset {self.subject_id} is active.")
-        if asset.is_failed:
-            return PollDecision(outcome="failed", reason=asset.error_code or "failed", message=str(asset.to_error()))
-        warning = self._unknown_word(asset.status, asset.status.lower() in _KNOWN)
-        return self._again(now, self._jittered(self.poll_interval), warning=warning)
-
-
-def check_asset_id(value: object, *, parameter: str = "asset") -> str:
-    """
-    Return the id in a value that a Dag author gave: an id, ``asset://<id>``, or a result dictionary.
-
-    :raises SeedanceRequestError: where there is none.
-    """
-    given = value.get("asset_id") if isinstance(value, Mapping) else value
-    text = as_text(given) or ""
-    asset_id = as_id(text[len("asset://") :] if text.lower().startswith("asset://") else text)
-    if asset_id is None:
-        raise SeedanceRequestError(
-            f"{parameter!r} holds no asset id: give an id such as 'asset-...', asset://<id>, or the result of "
-            "SeedanceCreateAssetOperator.",
-            field=parameter,
-        )
-    return asset_id
-
-
 def content_name(name: str, digest: str) -> str:
     """
     Return the name under which an asset's content is found again.
 
-    The service hands back an asset's name and nothing else of ours, so the content's SHA-256 travels in it.
+    The service returns an asset's name and nothing else of ours, so the name carries the content's SHA-256.
 
     :param name: As the Dag's author gave it.
     :param digest: SHA-256 of the content, in hexadecimal.
@@ -232,7 +193,7 @@ def content_name(name: str, digest: str) -> str:
 
 
 def is_content_of(name: str, found: str) -> bool:
-    """Say whether a name found at the service is that of some content under ``name``."""
+    """Return whether a name found at the service is that of some content under ``name``."""
     return re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{{DIGEST_DIGITS}}}", found) is not None
 
 
@@ -241,7 +202,7 @@ def check_name(name: object, *, longest: int = MAX_NAME) -> str:
     Check a name before it is paid for.
 
     :param longest: Characters that it may have.
-    :raises SeedanceRequestError: where it is empty, too long, or could not be told from a prefix of the service.
+    :raises SeedanceRequestError: It is empty, too long, or looks like a prefix of the service.
     """
     text = as_text(name)
     if text is None or len(text) > longest or text.startswith("["):
@@ -252,24 +213,16 @@ def check_name(name: object, *, longest: int = MAX_NAME) -> str:
 
 
 def plain_name(name: str) -> str:
-    """Return a name without the ``[u-...]-[t-...]`` that the service puts before it (contract 4)."""
+    """Return a name without the ``[u-...]-[t-...]`` that the service adds (contract.md#assets)."""
     return _PREFIX.sub("", name)
 
 
 def result_items(body: object) -> Iterator[Mapping[str, Any]]:
-    """Iterate over the items of a list's answer."""
+    """Iterate over the items with an id in the response to a list call."""
     items = _item(body).get("items")
-    yield from (item for item in items if isinstance(item, Mapping)) if isinstance(items, list) else ()
-
-
-def total_count(body: object) -> int | None:
-    """Return what a list's answer says of its length. It can disagree with the items (contract 4.4)."""
-    return as_int(_item(body).get("totalcount"))
-
-
-def created_id(body: object) -> str | None:
-    """Return the id in the answer to a create call, None where there is none (contract 8.14)."""
-    return as_id(_item(body).get("id"))
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, Mapping) and as_id(_lower(item).get("id")):
+            yield item
 
 
 def _lower(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -293,5 +246,5 @@ def _text(item: Mapping[str, Any], name: str) -> str:
 def _require_id(item: Mapping[str, Any], known: str | None, what: str) -> str:
     found = known or as_id(item.get("id"))
     if found is None:
-        raise SeedanceServiceError(f"The service's answer names no {what}.")
+        raise SeedanceServiceError(f"The service's response names no {what}.")
     return found

@@ -1,20 +1,22 @@
 """
-Error answers, read and classified: five envelopes, many codes, one typed exception each.
+Error responses, read and classified: five envelopes, many codes, one typed exception each.
 
 The HTTP status alone says little (an upstream refusal, an unfinished asset and a malformed request are all 400), so
-codes and texts decide first, by prefix or substring as contract 3.3 advises, and the status decides what is left.
+codes and texts decide first, by prefix or substring (contract.md#upstream-codes), and the status decides the rest.
 """
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from airflow_provider_seedance.api.parse import as_number, as_text, nested_json
 from airflow_provider_seedance.api.redact import redact
+from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import (
     SeedanceAuthError,
     SeedanceBalanceError,
@@ -40,9 +42,11 @@ Reason = Literal[
     "other",
 ]
 
-#: Levels that are followed, of members and of JSON inside strings: five of the latter (contract 8.10) and what lies
-#: between them.
+#: Levels that are followed, of members and of JSON inside strings: five of the latter and what lies between them
+#: (contract.md#failure-text).
 _MAX_DEPTH = 12
+#: Seconds that a worker waits in place to repeat a call; a longer ``Retry-After`` is left to the task's retries.
+MAX_WAIT_IN_PLACE = 60.0
 _REQUEST_ID = re.compile(r"\(request id:\s*([\w.:-]{4,128})\)", re.IGNORECASE)
 _REQUEST_ID_FIELDS = ("request_id", "requestid", "requestId", "RequestId")
 _REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id")
@@ -53,12 +57,12 @@ _CONTENT_INDEX = re.compile(r"content\[(\d{1,4})\]")
 @dataclass(frozen=True)
 class ErrorDetail:
     """
-    What an error answer says, whichever of the envelopes E1 to E5 it came in (contract 3.1).
+    What an error response says, whichever of the envelopes E1 to E5 it came in (contract.md#error-envelopes).
 
-    :param code: The innermost code: the upstream's own where the gateway relays one.
+    :param code: The innermost code: the upstream's own if the gateway relays one.
     :param gateway_code: The outermost code: the gateway's own.
     :param message: The innermost text, as the service wrote it: redact it before showing it.
-    :param request_id: The trace id, where one was given.
+    :param request_id: The trace id, if one was given.
     """
 
     code: str | None = None
@@ -68,15 +72,20 @@ class ErrorDetail:
 
     @property
     def text(self) -> str:
-        """All that can be searched for a known word."""
+        """Everything that can be searched for a known word."""
         return f"{self.gateway_code or ''} {self.code or ''} {self.message}"
+
+    def mentions(self, words: re.Pattern[str]) -> bool:
+        """Return whether one of these words is in it."""
+        return words.search(self.text) is not None
 
 
 def read_error(body: object) -> ErrorDetail | None:
     """
-    Read an error envelope; None where the body is none.
+    Read an error envelope.
 
-    :param body: The parsed JSON of an answer, or text that may hold JSON.
+    :param body: The parsed JSON of a response, or text that may hold JSON.
+    :returns: What it says; None if the body is no error.
     """
     if isinstance(body, str):
         body = nested_json(body)
@@ -112,36 +121,31 @@ def _descend(node: object, outer: ErrorDetail, depth: int) -> ErrorDetail | None
 
 
 def _code(value: object) -> str | None:
-    """A code is a short word; anything longer is text that may hold what must not be shown."""
+    """Return a code, which is a short word; anything longer is text that may hold what must not be shown."""
     text = as_text(value) if isinstance(value, str) else str(value) if type(value) is int else None
     return text if text and _CODE.fullmatch(text) else None
 
 
-def _holds(*words: str) -> Callable[[ErrorDetail], bool]:
-    pattern = re.compile("|".join(words), re.IGNORECASE)
-    return lambda detail: pattern.search(detail.text) is not None
+def _words(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
 
 
-_is_moderation = _holds(
-    "Sensitive", "RiskDetection", "PrivacyInformation", "PolicyViolation", "ContentSecurityDetection"
-)
-_is_output = _holds(r"\bOutput\w*(?:Sensitive|RiskDetection)")
-_is_real_person = _holds("PrivacyInformation", "FaceMismatch")
-_is_copyright = _holds("PolicyViolation")
-_is_busy = _holds(
-    "Overloaded", "RateLimit", "QuotaExceeded", "SetLimitExceeded", "ModelLoading", r"\b429\b", "负载已饱和"
-)
-_is_time_out = _holds(r"time[d ]*[- ]?out\b", "超时", "DeadlineExceeded")
-_is_balance = _holds(
+_MODERATION = _words("Sensitive", "RiskDetection", "PrivacyInformation", "PolicyViolation", "ContentSecurityDetection")
+_OUTPUT = _words(r"\bOutput\w*(?:Sensitive|RiskDetection)")
+_REAL_PERSON = _words("PrivacyInformation", "FaceMismatch")
+_COPYRIGHT = _words("PolicyViolation")
+_BUSY = _words("Overloaded", "RateLimit", "QuotaExceeded", "SetLimitExceeded", "ModelLoading", r"\b429\b", "负载已饱和")
+_TIMEOUT = _words(r"time[d ]*[- ]?out\b", "超时", "DeadlineExceeded")
+_BALANCE = _words(
     "insufficient_user_quota",
     "pre_consume_token_quota_failed",
     "AccountOverdue",
     r"insufficient (?:balance|quota)",
     "额度不足",
 )
-_is_auth = _holds("AuthenticationError", "invalid_api_key", "AccessDenied", "access_denied")
-_is_unknown_task = _holds("task_not_exist", r"NotFound\.asset_id")
-_is_model = _holds(
+_AUTH = _words("AuthenticationError", "invalid_api_key", "AccessDenied", "access_denied")
+_UNKNOWN_ID = _words("task_not_exist", r"NotFound\.asset_id")
+_MODEL = _words(
     "model_not_found",
     "InvalidEndpoint",
     "ModelNotOpen",
@@ -149,181 +153,168 @@ _is_model = _holds(
     "model_mapping_failed",
     "model_price_error",
 )
-_is_wrong_url = _holds(r"Invalid URL")
-#: Texts of contract 3.4. The first can be permanent; with the others the asset exists and waiting helps.
-_is_asset_missing = _holds(r"specified asset \S+ is not found")
-_is_asset_unready = _holds("asset_copy_not_ready", "asset is still processing", "is not available yet")
+_NO_ROUTE = _words(r"Invalid URL")
+#: Texts of contract.md#asset-not-ready. The first can be permanent; with the others the asset exists and waiting helps.
+_ASSET_MISSING = _words(r"specified asset \S+ is not found")
+_ASSET_UNREADY = _words("asset_copy_not_ready", "asset is still processing", "is not available yet")
 
 
 def reason_of(detail: ErrorDetail) -> Reason:
-    """Classify a failure by its code and text (contract 8.10)."""
-    if _is_real_person(detail):
+    """Classify a failure by its code and text (contract.md#failure-text)."""
+    if detail.mentions(_REAL_PERSON):
         return "real_person"
-    if _is_copyright(detail) and not _is_output(detail):
+    if detail.mentions(_COPYRIGHT) and not detail.mentions(_OUTPUT):
         return "copyright"
-    if _is_moderation(detail):
-        return "output_moderation" if _is_output(detail) else "input_moderation"
-    if _is_busy(detail):
+    if detail.mentions(_MODERATION):
+        return "output_moderation" if detail.mentions(_OUTPUT) else "input_moderation"
+    if detail.mentions(_BUSY):
         return "busy"
-    return "timeout" if _is_time_out(detail) else "other"
+    return "timeout" if detail.mentions(_TIMEOUT) else "other"
 
 
 def is_asset_not_ready(detail: ErrorDetail) -> bool:
-    """Say whether a refusal is about an asset that will be usable in a while (contract 3.4)."""
-    return _is_asset_missing(detail) or _is_asset_unready(detail)
+    """Return whether a refusal is about an asset that can be used in a while (contract.md#asset-not-ready)."""
+    return detail.mentions(_ASSET_MISSING) or detail.mentions(_ASSET_UNREADY)
 
 
-def error_from(
-    status: int,
-    body: object,
-    *,
-    headers: Mapping[str, str] | None = None,
-    conn_id: str = "seedance_default",
-    secrets: Iterable[str] = (),
-    item_name: Callable[[int], str | None] = lambda index: None,
-) -> SeedanceError:
+def error_from(response: Response, *, secrets: Iterable[str] = (), item_names: Sequence[str] = ()) -> SeedanceError:
     """
-    Build the typed exception for an answer that is an error.
+    Build the typed exception for a response that is an error.
 
-    :param status: HTTP status.
-    :param body: The parsed JSON, or the text where it is none.
-    :param headers: The answer's headers, for ``Retry-After`` and the request id.
-    :param conn_id: The connection to name in remedies.
-    :param secrets: What must not appear in the message: the key, the prompt.
-    :param item_name: Names the operator's parameter behind a zero-based index into the request's ``content``.
-    :returns: The exception, to be raised by the caller.
+    :param response: The response.
+    :param secrets: What must not appear in the message either, such as the prompt.
+    :param item_names: The operator's parameter behind each item of the request's ``content``.
+    :returns: The exception, for the caller to raise.
     """
-    headers = {name.lower(): value for name, value in (headers or {}).items()}
-    detail = read_error(body)
-    if detail is None and not isinstance(body, Mapping):
-        return _not_json(status, headers)
-    detail = detail or ErrorDetail()
-    if detail.request_id is None:
-        found = (as_text(headers.get(name)) for name in _REQUEST_ID_HEADERS)
-        detail = replace(detail, request_id=next(filter(None, found), None))
-    said = redact(detail.message, secrets=secrets)
-    error = _classify(status, detail, said, headers, conn_id, item_name)
-    error.code, error.status, error.request_id = detail.code or detail.gateway_code, status, detail.request_id
+    status, headers = response.status, response.headers
+    detail = read_error(response.body)
+    if detail is None and not isinstance(response.body, Mapping):
+        error = _not_json(status)
+    else:
+        detail = detail or ErrorDetail()
+        said = redact(detail.message, secrets=(*response.secrets, *secrets))
+        code = f", {detail.code}" if detail.code else ""
+        quoted = f"HTTP {status}{code}{f': {said}' if said else ''}"
+        item = _item(detail, item_names)
+        error = _by_words(status, detail, quoted, response.conn_id, item) or _by_status(status, detail, quoted, item)
+        error.code = detail.code or detail.gateway_code
+    found = (as_text(headers.get(name)) for name in _REQUEST_ID_HEADERS)
+    error.request_id = detail.request_id or next(filter(None, found), None) if detail is not None else None
+    error.status, error.retry_after = status, retry_after(headers)
     return error
 
 
-def _not_json(status: int, headers: Mapping[str, str]) -> SeedanceError:
-    """A proxy's HTML or an empty body: it speaks for the way to the service, not for the service (contract 8.19)."""
+def _not_json(status: int) -> SeedanceError:
+    """Classify a proxy's HTML or an empty body: it speaks for the way to the service, not for the service."""
     said = f"The service answered HTTP {status} without the JSON of its API"
     if 300 <= status < 400:
         return SeedanceRequestError(
             f"{said}: a redirect, which is not followed because it would carry the key along. "
             "Set the connection's host to the address that answers for itself.",
             field="host",
-            status=status,
         )
     if status == 429:
-        return SeedanceRateLimitError(f"{said}: too many requests.", retry_after=retry_after(headers), status=status)
+        return SeedanceRateLimitError(f"{said}: too many requests.")
     if status == 413:
-        return SeedanceRequestError(f"{said}: the request is too large. Send media by URL or asset.", status=status)
+        return SeedanceRequestError(f"{said}: the request is too large. Send media by URL or asset.")
     if status in (401, 403):
-        return SeedanceAuthError(
-            f"{said}. Check the connection's key and host, and whether a proxy stands between.", status=status
-        )
-    return SeedanceServiceError(f"{said}. Is the connection's host the API's base URL?", status=status)
+        return SeedanceAuthError(f"{said}. Check the connection's key and host, and any proxy in between.")
+    return SeedanceServiceError(f"{said}. Is the connection's host the API's base URL?")
 
 
-def _classify(
-    status: int,
-    detail: ErrorDetail,
-    said: str,
-    headers: Mapping[str, str],
-    conn_id: str,
-    item_name: Callable[[int], str | None],
-) -> SeedanceError:
-    quoted = f"HTTP {status}{f', {detail.code}' if detail.code else ''}{f': {said}' if said else ''}"
-    if _is_moderation(detail):
-        return _moderation(detail, quoted, item_name)
-    if _is_balance(detail) or status == 402:
+def _by_words(status: int, detail: ErrorDetail, quoted: str, conn_id: str, item: str | None) -> SeedanceError | None:
+    """Classify by what the service wrote; None if that does not decide."""
+    if detail.mentions(_MODERATION):
+        return _moderation(detail, quoted, item)
+    if detail.mentions(_BALANCE) or status == 402:
         return SeedanceBalanceError(
             f"The account cannot pay for this generation ({quoted}). "
             "Top it up, or lower duration or resolution; nothing was generated."
         )
-    if status == 429 or _is_busy(detail):
+    if status == 429 or detail.mentions(_BUSY):
         return SeedanceRateLimitError(
-            f"The service is busy or its limit is reached ({quoted}). Use a pool to send fewer at once.",
-            retry_after=retry_after(headers),
+            f"The service is busy or its limit is reached ({quoted}). Use a pool to send fewer requests at once."
         )
-    if status == 401 or _is_auth(detail):
+    if status == 401 or detail.mentions(_AUTH):
         return SeedanceAuthError(
             f"The service refused the key ({quoted}). Set a valid key as the password of connection {conn_id!r}."
         )
-    if _is_model(detail):
+    if detail.mentions(_MODEL):
         return SeedanceRequestError(
             f"The service does not offer this model to this key ({quoted}). Change 'model'.", field="model"
         )
-    if _is_wrong_url(detail):
+    if detail.mentions(_NO_ROUTE):
         return SeedanceRequestError(
             f"The service has no such route ({quoted}). Set the host of connection {conn_id!r} to the base URL.",
             field="host",
         )
-    if status == 404 or _is_unknown_task(detail):
+    if status == 404 or detail.mentions(_UNKNOWN_ID):
         return SeedanceNotFoundError(
-            f"The service does not know it ({quoted}). Check the id and that the key is the one that created it; "
+            f"The service does not know this id ({quoted}). Check the id, and that the key is the one that created it; "
             "records are kept for about 7 days."
         )
-    if _is_asset_missing(detail):
+    if detail.mentions(_ASSET_MISSING):
         return SeedanceRequestError(
             f"The service does not find an asset ({quoted}). Check its id, that it is Active, and that the key is the "
             "one that created it.",
-            field=_item(detail, item_name) or "content",
+            field=item or "content",
         )
     if status == 403:
         return SeedanceAuthError(
             f"The service does not allow this ({quoted}). Check what the key of connection {conn_id!r} may use."
         )
-    return _by_status(status, detail, quoted, item_name)
+    return None
 
 
-def _by_status(status: int, detail: ErrorDetail, quoted: str, item_name: Callable[[int], str | None]) -> SeedanceError:
+def _by_status(status: int, detail: ErrorDetail, quoted: str, item: str | None) -> SeedanceError:
     if status == 413:
         return SeedanceRequestError(f"The request is too large ({quoted}). Send media by URL or asset.")
     if status == 501:
         return SeedanceRequestError(f"The service does not offer this ({quoted}).")
-    if 400 <= status < 500 and status != 408 and not _is_asset_unready(detail):
+    if 400 <= status < 500 and status != 408 and not detail.mentions(_ASSET_UNREADY):
         return SeedanceRequestError(
-            f"The service refused the request ({quoted}). Correct it; a repetition cannot pass.",
-            field=_item(detail, item_name),
+            f"The service refused the request ({quoted}). Correct it; a repetition cannot pass.", field=item
         )
-    return SeedanceServiceError(f"The service failed ({quoted}). It may pass on another try.")
+    return SeedanceServiceError(f"The service failed ({quoted}). Another try may pass.")
 
 
-def _moderation(detail: ErrorDetail, quoted: str, item_name: Callable[[int], str | None]) -> SeedanceModerationError:
-    if _is_output(detail):
+def _moderation(detail: ErrorDetail, quoted: str, item: str | None) -> SeedanceModerationError:
+    if detail.mentions(_OUTPUT):
         return SeedanceModerationError(
-            f"Content moderation refused the finished video ({quoted}). A failed generation is refunded; "
+            f"Content moderation rejected the finished video ({quoted}). A failed generation is refunded; "
             "another try or another prompt may pass.",
             stage="output",
         )
-    item = _item(detail, item_name)
-    about = {
+    remedies: dict[Reason, str] = {
         "real_person": "it shows a real person. Use an AI-made character as an asset",
-        "copyright": "it touches rights of others or the platform's rules. Replace it",
-    }.get(reason_of(detail), "Change it")
+        "copyright": "it infringes rights of others or the platform's rules. Replace it",
+    }
+    remedy = remedies.get(reason_of(detail), "Change it")
     return SeedanceInputModerationError(
-        f"Content moderation refused {item or 'the prompt or a reference'} ({quoted}): {about}. Nothing was generated.",
+        f"Content moderation rejected {item or 'the prompt or a reference'} ({quoted}): {remedy}. "
+        "Nothing was generated.",
         stage="input",
         item=item,
     )
 
 
-def _item(detail: ErrorDetail, item_name: Callable[[int], str | None]) -> str | None:
+def _item(detail: ErrorDetail, item_names: Sequence[str]) -> str | None:
+    """Return the name of the content item that the service blames by its index."""
     found = _CONTENT_INDEX.search(detail.message)
-    return (item_name(int(found[1])) or found[0]) if found else None
+    if found is None:
+        return None
+    index = int(found[1])
+    return item_names[index] if index < len(item_names) else found[0]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """
-    Return the seconds of a ``Retry-After`` header, None where it is missing or unreadable.
+    Read a ``Retry-After`` header.
 
-    A date is counted from the answer's own ``Date``, so no clock is needed and a wrong one does no harm.
+    A date is counted from the response's own ``Date``, so no clock is needed and a wrong one does no harm.
 
-    :param headers: Headers with lower-case names.
+    :param headers: Headers by lower-case name.
+    :returns: Seconds; None if it is missing or unreadable.
     """
     value = headers.get("retry-after")
     seconds = as_number(value)
@@ -336,12 +327,28 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return max(seconds, 0.0) if seconds is not None else None
 
 
-__all__ = [
-    "ErrorDetail",
-    "Reason",
-    "error_from",
-    "is_asset_not_ready",
-    "read_error",
-    "reason_of",
-    "retry_after",
-]
+def is_transient(error: SeedanceError) -> bool:
+    """Return whether an error may be gone on the next try of a call that costs nothing."""
+    return isinstance(error, SeedanceServiceError | SeedanceRateLimitError)
+
+
+def retry_after_fits(error: SeedanceError) -> bool:
+    """Return whether the service asks for no longer wait than a worker waits in place."""
+    return error.retry_after is None or error.retry_after <= MAX_WAIT_IN_PLACE
+
+
+def retry_in(error: SeedanceError, attempt: int, *, attempts: int, backoff: float) -> float | None:
+    """
+    Return when a failed call may be made again in place.
+
+    :param error: Why it failed; that repeating is safe and may help is for the caller to know.
+    :param attempt: The number of the attempt that failed, from 1.
+    :param attempts: Attempts in all.
+    :param backoff: Seconds before the second attempt; doubled for each further one, with jitter.
+    :returns: Seconds; ``Retry-After`` wins. None if the attempts are used up, or the service asks for a longer wait.
+    """
+    if attempt >= attempts or not retry_after_fits(error):
+        return None
+    if error.retry_after is not None:
+        return error.retry_after
+    return min(backoff * 2.0 ** (attempt - 1), MAX_WAIT_IN_PLACE) + random.uniform(0, backoff / 2)

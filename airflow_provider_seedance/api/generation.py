@@ -1,9 +1,9 @@
 """
-What the service says of one generation, read tolerantly.
+What the service reports of one generation, read tolerantly.
 
-The query's answer has several shapes and holes (contract 2 and 8.6-8.10): an envelope or none, numbers as strings,
-``fail_reason`` that is a link on success, an inner upstream object that may be missing or disagree. All of them end in
-one :class:`Generation`; nothing but a :class:`~airflow_provider_seedance.exceptions.SeedanceError` is ever raised.
+The query's response has several shapes and gaps (contract.md#query-response): an envelope or none, numbers as strings,
+a ``fail_reason`` that is a link on success, an inner upstream object that may be missing or disagree. All of them end
+in one :class:`Generation`; nothing but a :class:`~airflow_provider_seedance.exceptions.SeedanceError` is ever raised.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from airflow_provider_seedance.api.parse import (
     as_text,
 )
 from airflow_provider_seedance.api.redact import redact
+from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import (
     SeedanceError,
     SeedanceGenerationFailedError,
     SeedanceInputModerationError,
     SeedanceModerationError,
-    SeedanceRequestError,
     SeedanceServiceError,
 )
 
@@ -42,11 +42,11 @@ _SUCCESS = frozenset({"SUCCESS", "SUCCEEDED", "COMPLETED", "COMPLETE", "DONE"})
 _FAILURE = frozenset({"FAILURE", "FAILED", "ERROR", "CANCELLED", "CANCELED", "EXPIRED", "REJECTED"})
 _CANCELLED = frozenset({"CANCELLED", "CANCELED"})
 _MODERATION = frozenset({"input_moderation", "output_moderation", "real_person", "copyright"})
-#: Words that mean "still running" and are documented or known; any other is taken so too, and warned about.
+#: Words that mean "still running" and are documented or known; any other counts as running too, with a warning.
 _RUNNING = frozenset(
     {"", "NOT_START", "SUBMITTED", "QUEUED", "IN_PROGRESS", "UNKNOWN", "PENDING", "PROCESSING", "RUNNING"}
 )
-#: Members of the upstream answer that go into ``metadata``: what is wanted, since the rest can hold the prompt.
+#: Members of the upstream response that go into ``metadata``; the rest can contain the prompt.
 _METADATA = ("framespersecond", "generate_audio", "draft", "service_tier", "frames", "super_resolution")
 _REFUNDED = "The platform refunds a failed generation."
 
@@ -56,14 +56,14 @@ class Generation:
     """
     One generation, as the service describes it.
 
-    Times are Unix seconds; what the service did not say is None.
+    Times are Unix seconds; what the service did not report is None.
 
-    :param generation_id: The id it was asked by, else the one in the answer.
-    :param state: ``running``, ``succeeded`` or ``failed``: the outcome the service's words amount to.
+    :param generation_id: The id that was queried, else the one in the response.
+    :param state: ``running``, ``succeeded`` or ``failed``: what the service's words amount to.
     :param status: The service's own word, upper case.
-    :param inner_status: The upstream's own word, lower case, where the answer carries the upstream's.
+    :param inner_status: The upstream's own word, lower case, if the response carries the upstream's.
     :param progress: Percent, 0 to 100. A failed generation shows 100 as well.
-    :param video_url: Signed download link: only once it succeeded.
+    :param video_url: Signed download link, once it succeeded.
     :param failure: What went wrong, unredacted, once it failed.
     """
 
@@ -91,27 +91,27 @@ class Generation:
     @classmethod
     def from_response(cls, body: object, *, generation_id: str | None = None) -> Generation:
         """
-        Read a query's answer, or that of a create call.
+        Read the response to a query, or to a create call.
 
         :param body: The parsed JSON.
-        :param generation_id: The id that was asked for; it wins over the one in the answer.
-        :raises SeedanceError: The typed exception where the answer is an error, or tells nothing of a generation.
+        :param generation_id: The id that was queried; it wins over the one in the response.
+        :raises SeedanceError: The typed exception if the response is an error, or describes no generation.
         """
         task = _unwrap(body)
         if task is None:
             if read_error(body) is not None:
-                raise error_from(200, body)
-            raise SeedanceServiceError("The service's answer does not describe a generation.")
+                raise error_from(Response(200, body))
+            raise SeedanceServiceError("The service's response does not describe a generation.")
         return _read(task, generation_id)
 
     @property
     def is_known_status(self) -> bool:
-        """Whether the service's word is one of those known; an unknown one counts as running."""
+        """Whether the service's word is a known one; an unknown one counts as running."""
         return self.status in _SUCCESS | _FAILURE | _RUNNING
 
     @property
     def inner_failed(self) -> bool:
-        """Whether the upstream has given up, whatever the gateway still says (contract 2.2)."""
+        """Whether the upstream has given up, whatever the gateway still says (contract.md#status-words)."""
         return self.inner_status.upper() in _FAILURE
 
     @property
@@ -120,7 +120,7 @@ class Generation:
         detail = self.failure or ErrorDetail()
         reason = reason_of(detail)
         if reason == "input_moderation" and not _blames_input(detail):
-            return "output_moderation"  # it struck after the generation had begun
+            return "output_moderation"  # the generation had begun
         if reason == "other":
             words = {self.status, self.inner_status.upper()}
             return "expired" if "EXPIRED" in words else "cancelled" if words & _CANCELLED else "other"
@@ -128,7 +128,7 @@ class Generation:
 
     @property
     def video_url_expires_at(self) -> float | None:
-        """When the link ends: by its own signature, else 12 hours after the finish."""
+        """When the link expires: by its own signature, else 12 hours after the generation finished."""
         if self.video_url is None:
             return None
         return link_expiry(self.video_url) or (self.finished_at + DEFAULT_LINK_LIFE if self.finished_at else None)
@@ -145,13 +145,13 @@ class Generation:
         prompt_fingerprint: str | None = None,
     ) -> dict[str, Any]:
         """
-        Return what operator and sensor hand downstream: JSON-ready, times in ISO 8601 (UTC).
+        Return what operator and sensor pass downstream: JSON-ready, times in ISO 8601 (UTC).
 
-        The keys are those of the operator's documentation, present whether the service named a value or not.
+        The keys are those in the operator's documentation, whether the service named a value or not.
 
         :param conn_id: The connection, for the paths that do not expire.
-        :param expected_tokens: What was reckoned before the submission, where it is known.
-        :param prompt_fingerprint: The prompt's SHA-256, where it is known.
+        :param expected_tokens: The estimate from before the submission, if it is known.
+        :param prompt_fingerprint: The prompt's SHA-256, if it is known.
         """
         folder = f"seedance://{conn_id}@{self.generation_id}"
         return {
@@ -189,17 +189,17 @@ class Generation:
         error: SeedanceError
         if reason in _MODERATION and _blames_input(detail):
             error = SeedanceInputModerationError(
-                f"{what} Content moderation refused the prompt or a reference: change it. {_REFUNDED}"
+                f"{what} Content moderation rejected the prompt or a reference: change it. {_REFUNDED}"
             )
         elif reason in _MODERATION:
             error = SeedanceModerationError(
-                f"{what} Content moderation refused the finished video. {_REFUNDED} "
+                f"{what} Content moderation rejected the finished video. {_REFUNDED} "
                 "Another try or another prompt or reference may pass.",
                 stage="output",
             )
         else:
             error = SeedanceGenerationFailedError(
-                f"{what} {_REFUNDED} Another try submits it anew.",
+                f"{what} {_REFUNDED} Another try submits it again.",
                 generation_id=self.generation_id,
                 reason=reason,
             )
@@ -216,28 +216,8 @@ def iso(epoch: float | None) -> str | None:
     return None if epoch is None else datetime.fromtimestamp(epoch, tz=UTC).isoformat(timespec="seconds")
 
 
-def check_generation_id(value: object, *, parameter: str = "generation") -> str:
-    """
-    Return the id in a value that a Dag author gave: an id, or a result dictionary.
-
-    :param value: What was given.
-    :param parameter: The operator's parameter, for the message.
-    :raises SeedanceRequestError: where there is none, or it could not be one.
-    """
-    given = value.get("generation_id") if isinstance(value, Mapping) else value
-    generation_id = as_id(given)
-    if generation_id is None:
-        raise SeedanceRequestError(
-            f"{parameter!r} holds no generation id: give an id such as 'asyntask_...', or the result of "
-            f"SeedanceGenerateVideoOperator. Got {type(value).__name__}"
-            f"{' without a usable generation_id' if isinstance(value, Mapping) else ''}.",
-            field=parameter,
-        )
-    return generation_id
-
-
 def _unwrap(body: object) -> Mapping[str, Any] | None:
-    """Find the task in its envelope (contract 8.6)."""
+    """Find the task in its envelope (contract.md#query-response)."""
     outer = as_mapping(body)
     data = as_mapping(outer.get("data"))
     for task in (data, outer):
@@ -264,7 +244,7 @@ def _read(task: Mapping[str, Any], generation_id: str | None) -> Generation:
         "submitted_at": as_epoch(task.get("submit_time")) or as_epoch(task.get("created_at")),
     }
     if state == "running" and inner_status.upper() not in _FAILURE:
-        return Generation(**known)  # nearly every look ends here, and nothing asks a running one for more
+        return Generation(**known)  # nearly every poll ends here, and nothing needs more of a running one
     return Generation(
         **known,
         video_url=_video_url(task, content) if state == "succeeded" else None,
@@ -290,12 +270,12 @@ def _state(status: str, inner_status: str, content: Mapping[str, Any]) -> State:
     if status in _FAILURE:
         return "failed"
     if inner_status.upper() in _SUCCESS and as_http_url(content.get("video_url")):
-        return "succeeded"  # the gateway lags behind its upstream, and the link is there (contract 8.7)
+        return "succeeded"  # the gateway lags behind its upstream (contract.md#status-words)
     return "running"
 
 
 def _video_url(task: Mapping[str, Any], content: Mapping[str, Any]) -> str | None:
-    """The first link, in the order of contract 8.8; ``fail_reason`` holds a copy of it for old clients."""
+    """Return the first link (contract.md#query-response); ``fail_reason`` holds a copy of it for old clients."""
     candidates = (
         task.get("result_url"),
         content.get("video_url"),
@@ -322,7 +302,7 @@ def _whole(number: float | None) -> float | None:
 
 
 def _failure(task: Mapping[str, Any], inner: Mapping[str, Any]) -> ErrorDetail:
-    """The reason, in the order of contract 8.10. The code may stand in one place and the text in another."""
+    """Find the reason (contract.md#failure-text). The code may be in one place and the text in another."""
     details = [
         detail
         for source in (inner.get("error"), task.get("fail_reason"), task.get("error"))

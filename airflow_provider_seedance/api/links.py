@@ -1,24 +1,30 @@
-"""What a signed download link says about its own end."""
+"""Signed download links: when they expire, and how the storage behind them responds (contract.md#downloads)."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_seedance.api.parse import as_epoch, as_number
+from airflow_provider_seedance.exceptions import SeedanceServiceError
 
-#: Seconds that a link lives where it does not say: the shorter of the vendor's two figures (contract 7, line 1).
+#: Seconds that a link lives if it does not say: the shorter of the vendor's two figures
+#: (contract.md#polling-and-link-life).
 DEFAULT_LINK_LIFE = 12 * 3600.0
 
-#: Signature schemes that give a start and a life: TOS (the vendor's own), S3, GCS, OSS.
+#: Signature schemes that give a start and a lifetime: TOS (the vendor's own), S3, GCS, OSS.
 _DATED = ("x-tos", "x-amz", "x-goog", "x-oss")
 
 
 def link_expiry(url: str) -> float | None:
     """
-    Return when a signed link ends, in Unix seconds, read from its own signature; None where it does not say.
+    Read from a signed link's own signature when it expires.
 
     :param url: A download link.
+    :returns: Unix seconds; None if the link does not say.
     """
     try:
         query = {key.lower(): value for key, value in parse_qsl(urlsplit(url).query)}
@@ -37,3 +43,45 @@ def _iso_basic(text: str | None) -> float | None:
         return datetime.strptime(text or "", "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
     except ValueError:
         return None
+
+
+class LinkRefusedError(SeedanceServiceError):
+    """A link was refused or answered with an error; a new link may work."""
+
+
+@dataclass(frozen=True)
+class LinkAnswer:
+    """
+    A storage's response to a request for a file from some byte on.
+
+    :param size: Bytes of the whole file; None if the storage does not say.
+    :param skip: Bytes to skip, because the storage sends the file from its beginning in spite of the range requested.
+    :param etag: The storage's name for exactly these bytes; None if it gives none.
+    """
+
+    size: int | None
+    skip: int
+    etag: str | None
+
+
+def read_link_answer(status: int, headers: Mapping[str, str], *, start: int) -> LinkAnswer:
+    """
+    Read the status and headers of a storage's response.
+
+    :param status: The HTTP status.
+    :param headers: The headers, in a mapping that ignores case.
+    :param start: The first byte that was requested.
+    :returns: What they say about the file.
+    :raises LinkRefusedError: If the response does not carry the file.
+    """
+    if status == 200:
+        length = headers.get("Content-Length", "")
+        return LinkAnswer(int(length) if length.isdigit() else None, start, headers.get("ETag"))
+    if status == 206:
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", "").strip())
+        if found and int(found[1]) == start:
+            return LinkAnswer(int(found[2]) if found[2] != "*" else None, 0, headers.get("ETag"))
+        raise LinkRefusedError("The storage sent another part of the file than requested.", status=status)
+    if status in (403, 404, 410):
+        raise LinkRefusedError(f"The link was refused (HTTP {status}).", status=status)
+    raise LinkRefusedError(f"The storage answered HTTP {status}.", status=status)

@@ -1,56 +1,77 @@
-"""What a stored file is called."""
+"""The files of a generation, and the names they are stored under."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-from airflow_provider_seedance.exceptions import SeedanceRequestError
-
-if TYPE_CHECKING:
-    from airflow_provider_seedance.api.generation import Generation
+from airflow_provider_seedance.api.values import refuse, shown
 
 What = Literal["video", "last_frame"]
 
-#: The files of a generation, and what their names end in.
+#: The files of a generation, and their file name extensions.
 EXTENSIONS: Mapping[What, str] = {"video": "mp4", "last_frame": "png"}
-#: What may stand in braces in a path: facts of the generation, and the file's own ending.
+#: Names that a path may have in braces: members of the generation's result, and the file's extension.
 PLACEHOLDERS = ("generation_id", "model", "resolution", "ratio", "duration", "seed", "extension")
 
-_BRACES = re.compile(r"\{(\w*)\}")
+
+def check_what(what: object) -> tuple[What, ...]:
+    """
+    Return the files that the parameter ``what`` names, the video first.
+
+    :param what: ``video``, ``last_frame``, ``both``, or a sequence of these words.
+    :returns: One or two words.
+    :raises SeedanceRequestError: If it is anything else.
+    """
+    given = what if isinstance(what, Iterable) and not isinstance(what, str) else (what,)
+    words = {str(word) for word in given}
+    if words == {"both"}:
+        return tuple(EXTENSIONS)
+    if not words or not words <= set(EXTENSIONS):
+        refuse("what", f"is {shown(what)}", "Give 'video', 'last_frame' or 'both'")
+    return tuple(name for name in EXTENSIONS if name in words)
 
 
 def check_path(path: object) -> str:
     """
-    Return a path to save to.
+    Return the path to save to, without surrounding spaces.
 
-    :raises SeedanceRequestError: where it is none, or names something in braces that is not known.
+    :param path: A file or folder, with or without names in braces.
+    :returns: The path.
+    :raises SeedanceRequestError: If it is empty, or a name in braces is not known.
     """
     if not isinstance(path, str) or not path.strip():
-        raise SeedanceRequestError("'path' is empty: give a file or a folder to save to.", field="path")
-    for name in _BRACES.findall(path):
+        refuse("path", "is empty", "Give a file or a folder to save to")
+    for name in re.findall(r"\{(\w*)\}", path):
         if name not in PLACEHOLDERS:
             known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
-            raise SeedanceRequestError(f"'path' holds {{{name}}}, which is not known: use {known}.", field="path")
+            refuse("path", f"has {{{name}}} in it, which is not known", f"Use {known}")
     return path.strip()
 
 
-def fill_path(path: str, generation: Generation, what: What) -> str:
+def fill_path(path: str, result: Mapping[str, Any], what: What) -> str:
     """
-    Fill in what stands in braces.
+    Replace the names in braces by their values, with characters that a file name cannot hold replaced.
 
-    :param path: As :func:`check_path` returned it.
+    :param path: A path, as :func:`check_path` returned it.
+    :param result: The generation's result, as :meth:`Generation.to_result` returns it.
+    :param what: The file to be stored.
+    :returns: The path of the file, or of the folder it goes to.
     """
-    values = {name: getattr(generation, name, None) for name in PLACEHOLDERS} | {"extension": EXTENSIONS[what]}
-
-    def value(found: re.Match[str]) -> str:
-        said = values[found[1]]
-        return "unknown" if said is None else re.sub(r"[/\\]", "-", str(said)).replace(":", "x")
-
-    return _BRACES.sub(value, path)
+    for name in PLACEHOLDERS:
+        value = EXTENSIONS[what] if name == "extension" else result.get(name)
+        text = "unknown" if value is None else re.sub(r"[/\\]", "-", str(value)).replace(":", "x")
+        path = path.replace(f"{{{name}}}", text)
+    return path
 
 
 def file_name(generation_id: str, what: What) -> str:
-    """Return the name of a generation's file in a folder."""
+    """
+    Return the name of a generation's file in a folder.
+
+    :param generation_id: The generation.
+    :param what: The file.
+    :returns: A name such as ``asyntask_abc.mp4``.
+    """
     return f"{generation_id}.{EXTENSIONS[what]}"

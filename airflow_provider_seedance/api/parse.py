@@ -1,4 +1,4 @@
-"""Reading single values out of JSON that may hold anything (contract 8.6: strings for numbers, nulls, missing)."""
+"""Reading single values out of JSON that may contain anything: strings for numbers, nulls, missing members."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-#: What an id may look like: opaque, and safe in a URL path (contract 7, line 5).
+#: What an id may look like: opaque, and safe in a URL path (contract.md#create-response).
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,255}")
 #: A JSON text inside a string longer than this is not looked into.
 _MAX_NESTED = 100_000
@@ -69,7 +69,7 @@ def as_id(value: object) -> str | None:
 
 
 def nested_json(text: str) -> object:
-    """Return what a string holds when it is itself JSON (contract 3.1, E3), else the string."""
+    """Return what a string holds when it is itself JSON (contract.md#error-envelopes, E3), else the string."""
     if text.lstrip().startswith("{") and len(text) <= _MAX_NESTED:
         try:
             return json.loads(text)

@@ -1,90 +1,117 @@
 """
-When to ask again, and when to stop: one pure decision for the trigger, the worker-side wait and the sensor.
+When to poll again, and when to stop: one pure decision for the trigger, the worker-side wait and the sensor.
 
-Invariants that must not be relaxed:
+Invariants that must not be relaxed (decisions.md#waiting):
 
-- Unknown is never absent: only the service's own "not found" ends in ``not_found``, since a retry pays again on it.
-- An outage is waited out until the deadline; nothing is given up because of a count of failures.
+- Unknown is never absent: only the service's own "not found" ends in ``not_found``, because a retry pays again on it.
+- An outage is waited out until the deadline; no count of failures ends a wait.
 - The deadline is wall clock and comes from outside, so it survives restarts; nothing counted here has to.
-- No I/O, no clock, no sleep: the caller tells the time.
+- No I/O, no clock, no sleep: the caller passes the time.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
+from airflow_provider_seedance.api.assets import Asset
+from airflow_provider_seedance.api.calls import Call, GetAsset, GetGeneration
+from airflow_provider_seedance.api.errors import is_transient
 from airflow_provider_seedance.api.generation import Generation
-from airflow_provider_seedance.api.limits import DEFAULT_POLL_INTERVAL
+from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL, DEFAULT_POLL_INTERVAL
 from airflow_provider_seedance.exceptions import (
     SeedanceAuthError,
     SeedanceBalanceError,
     SeedanceError,
+    SeedanceEventError,
+    SeedanceGenerationFailedError,
+    SeedanceInputModerationError,
+    SeedanceModerationError,
     SeedanceNotFoundError,
-    SeedanceRateLimitError,
+    SeedanceRequestError,
     SeedanceServiceError,
+    SeedanceTimeoutError,
 )
 
 Outcome = Literal["succeeded", "failed", "error", "not_found", "timeout"]
-OUTCOMES: frozenset[str] = frozenset({"succeeded", "failed", "error", "not_found", "timeout"})
+_OUTCOMES: frozenset[str] = frozenset({"succeeded", "failed", "error", "not_found", "timeout"})
 
 #: Version of the event that trigger and operator exchange; raised when its form changes.
 EVENT_VERSION = 1
-#: Seconds in which a trigger must not finish: a deferral shorter than that can fail a healthy task in Airflow.
+#: Seconds in which a trigger must not finish: a shorter deferral can fail a healthy task in Airflow.
 FIRST_POLL_DELAY = 5.0
-#: Seconds that a backoff grows to at the most.
+#: Seconds that a backoff grows to.
 MAX_BACKOFF = 300.0
-#: Seconds after submission in which "not found" is believed to be a lag of the service.
+#: Seconds after submission in which "not found" is taken for a lag of the service.
 NOT_FOUND_GRACE = 60.0
-#: Further questions after a success without a link.
+#: The same for an asset (contract.md#get-asset).
+ASSET_NOT_FOUND_GRACE = 20.0
+#: Further polls after a success without a link.
 MAX_WITHOUT_LINK = 5
-#: Looks in a row at an upstream that gave up before the gateway is overruled.
+#: Polls in a row that show an upstream that gave up before the gateway is overruled.
 INNER_FAILED_LIMIT = 3
-#: Part of a wait by which it is spread, so that triggers that start together drift apart.
+#: Fraction by which a wait is spread, so that triggers that start together drift apart.
 JITTER = 0.1
+
+#: What is waited for.
+Waited = TypeVar("Waited", Generation, Asset)
 
 
 @dataclass(frozen=True)
-class PollDecision:
+class PollAgain:
     """
-    What to do after one look: ask again at ``ask_at``, or end with ``outcome``.
+    Poll again at a time.
 
-    :param ask_at: Unix seconds of the next look; None once there is an outcome.
-    :param outcome: How it ended; None while it goes on.
-    :param reason: One word for statistics and messages.
-    :param message: What happened and what follows, without any text of the service, fit for an event that is stored.
-    :param refresh_connection: Read the connection afresh before asking again: its key was refused.
+    :param next_poll_at: Unix seconds.
+    :param refresh_connection: Read the connection again first: its key was refused.
     :param warning: Something to log once.
     """
 
-    ask_at: float | None = None
-    outcome: Outcome | None = None
-    reason: str | None = None
-    message: str = ""
+    next_poll_at: float
     refresh_connection: bool = False
     warning: str | None = None
 
 
-class BasePoller:
+@dataclass(frozen=True)
+class Finished:
     """
-    Turns looks at something that takes time into decisions; what it is, and how it ends, is the children's.
+    The wait is over.
+
+    :param outcome: How it ended.
+    :param reason: One word for statistics and messages.
+    :param message: What happened and what follows, without any text of the service, fit for an event that is stored.
+    """
+
+    outcome: Outcome
+    reason: str
+    message: str = ""
+
+
+PollDecision = PollAgain | Finished
+
+
+class BasePoller(Generic[Waited]):
+    """
+    Turns polls of something that takes time into decisions; its children know what it is and how it ends.
 
     :param subject_id: The id of what is waited for, named in messages.
-    :param deadline: Unix seconds after which patience ends.
+    :param deadline: Unix seconds at which the wait ends.
     :param submitted_at: Unix seconds of the submission, from which the grace for "not found" counts.
-    :param poll_interval: Seconds between two looks.
+    :param poll_interval: Seconds between status checks.
     :param counts: What an earlier poller for the same wait had counted (:meth:`counts`).
-    :param rng: Returns a number from 0 to 1, for the jitter.
+    :param rng: The source of jitter.
     """
 
-    #: What is waited for, as messages name it.
+    #: What is waited for, in messages.
     noun = ""
-    #: What is true, and what a retry does, when the wait ends before it does.
+    #: What is true, and what a retry does, if the wait ends first.
     unfinished = ""
     #: Why the service may not know it.
     unknown = ""
+    #: Seconds after submission in which "not found" is taken for a lag of the service.
+    grace = NOT_FOUND_GRACE
 
     def __init__(
         self,
@@ -92,40 +119,64 @@ class BasePoller:
         *,
         deadline: float,
         submitted_at: float,
-        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        poll_interval: float,
         counts: Mapping[str, Any] | None = None,
-        rng: Callable[[], float] = random.random,
+        rng: random.Random | None = None,
     ) -> None:
         self.subject_id = subject_id
         self.deadline = deadline
         self.submitted_at = submitted_at
         self.poll_interval = poll_interval
-        self._rng = rng
+        self._rng = rng or random.Random()
         counts = counts or {}
         self._errors = int(counts.get("errors", 0))
         self._auth_refused = bool(counts.get("auth_refused", False))
         self._last_error = ""
+        self._last_status: str | None = None
         self._warned: set[str] = set()
 
     @property
-    def grace(self) -> float:
-        """Seconds after submission in which "not found" is believed to be a lag of the service."""
-        return NOT_FOUND_GRACE
+    def subject(self) -> str:
+        """What is waited for, with its id."""
+        return f"{self.noun} {self.subject_id}"
+
+    @property
+    def call(self) -> Call[Waited]:
+        """The call that polls it."""
+        raise NotImplementedError
 
     def counts(self) -> dict[str, Any]:
-        """Return what was counted so far, as JSON: for a sensor that is rescheduled between two looks."""
+        """Return what was counted so far, as JSON: for a sensor that is rescheduled between polls."""
         return {"errors": self._errors, "auth_refused": self._auth_refused}
 
-    def first_look(self, now: float) -> float:
-        """Return when a trigger that starts now may look first: not at once, and spread over one interval."""
-        spread = max(self.poll_interval - FIRST_POLL_DELAY, 0.0) * self._rng()
+    def is_new_status(self, state: Waited) -> bool:
+        """Return whether a status differs from the one seen last, and remember it."""
+        changed = state.status != self._last_status
+        self._last_status = state.status
+        return changed
+
+    def first_poll_at(self, now: float) -> float:
+        """Return when a trigger that starts now may poll first: not at once, and spread over one interval."""
+        spread = max(self.poll_interval - FIRST_POLL_DELAY, 0.0) * self._rng.random()
         return now + max(min(FIRST_POLL_DELAY + spread, self.deadline - now), FIRST_POLL_DELAY)
+
+    def on_state(self, state: Waited, *, now: float) -> PollDecision:
+        """
+        Decide after a response.
+
+        :param state: What the service reported.
+        :param now: Unix seconds.
+        """
+        self._errors, self._auth_refused, self._last_error = 0, False, ""
+        return self._ended(state, now) or self._again(
+            now, self._jittered(self.poll_interval), warning=self._unknown_status(state)
+        )
 
     def on_error(self, error: SeedanceError, *, now: float) -> PollDecision:
         """
-        Decide after a look that failed.
+        Decide after a poll that failed.
 
-        :param error: The typed exception the look ended in.
+        :param error: The typed exception that it ended in.
         :param now: Unix seconds.
         """
         self._last_error = type(error).__name__
@@ -133,18 +184,15 @@ class BasePoller:
             return self._refused_key(error, now)
         if isinstance(error, SeedanceNotFoundError):
             return self._not_found(now)
-        if isinstance(error, SeedanceRateLimitError | SeedanceServiceError):
+        if is_transient(error):
             return self._again(now, self._backoff(error))
         if error.status is None:
             return self._error("request", str(error))  # raised here: no text of the service in it
-        return self._error("request", f"the service refused the question ({_word(error)})")
+        return self._error("request", f"the service refused the query ({_word(error)})")
 
-    def on_state(self, state: Any, *, now: float) -> PollDecision:
-        """Decide after an answer."""
+    def _ended(self, state: Waited, now: float) -> PollDecision | None:
+        """Decide about a state that is not simply running; None if it is."""
         raise NotImplementedError
-
-    def _answered(self) -> None:
-        self._errors, self._auth_refused, self._last_error = 0, False, ""
 
     def _refused_key(self, error: SeedanceError, now: float) -> PollDecision:
         if self._auth_refused:
@@ -155,153 +203,196 @@ class BasePoller:
     def _not_found(self, now: float) -> PollDecision:
         if now < self.submitted_at + self.grace:
             return self._again(now, self._jittered(self.poll_interval))
-        return PollDecision(
-            outcome="not_found",
-            reason="not_found",
-            message=f"The service does not know {self.noun.lower()} {self.subject_id}: {self.unknown}.",
-        )
+        message = f"The service does not know {self.noun.lower()} {self.subject_id}: {self.unknown}."
+        return Finished("not_found", "not_found", message)
 
     def _backoff(self, error: SeedanceError) -> float:
         self._errors += 1
-        asked = error.retry_after if isinstance(error, SeedanceRateLimitError) else None
-        if asked is not None:
-            return max(asked, 1.0) * (1 + JITTER * self._rng())
+        if error.retry_after is not None:
+            return max(error.retry_after, 1.0) * (1 + JITTER * self._rng.random())
         doublings = min(self._errors - 1, 30)
         return self._jittered(min(self.poll_interval * 2.0**doublings, max(MAX_BACKOFF, self.poll_interval)))
 
     def _again(
         self, now: float, wait: float, *, refresh_connection: bool = False, warning: str | None = None
     ) -> PollDecision:
-        """Ask again, at the deadline at the latest: that is the one last look before the time-out."""
+        """Poll again, at the deadline at the latest: that is the one last poll before the timeout."""
         if now >= self.deadline:
             return self._timeout()
-        ask_at = min(now + wait, self.deadline)
-        return PollDecision(ask_at=ask_at, refresh_connection=refresh_connection, warning=warning)
+        return PollAgain(min(now + wait, self.deadline), refresh_connection, warning)
 
-    def _timeout(self) -> PollDecision:
-        last = f" The last looks failed ({self._last_error})." if self._last_error else ""
-        return PollDecision(
-            outcome="timeout",
-            reason="timeout",
-            message=f"{self.noun} {self.subject_id} did not finish in time.{last} {self.unfinished} "
+    def _timeout(self) -> Finished:
+        last = f" The last polls failed ({self._last_error})." if self._last_error else ""
+        return Finished(
+            "timeout",
+            "timeout",
+            f"The timeout expired before {self.noun.lower()} {self.subject_id} finished.{last} {self.unfinished} "
             "Raise 'timeout' if this is usual.",
         )
 
-    def _error(self, reason: str, what: str) -> PollDecision:
-        return PollDecision(
-            outcome="error", reason=reason, message=f"{self.noun} {self.subject_id}: {what}. {self.unfinished}"
-        )
+    def _error(self, reason: str, what: str) -> Finished:
+        return Finished("error", reason, f"{self.subject}: {what}. {self.unfinished}")
 
-    def _unknown_word(self, status: str, known: bool) -> str | None:
-        """Warn about a word that is not known, once; it counts as running."""
-        if known or status in self._warned:
+    def _unknown_status(self, state: Waited) -> str | None:
+        """Return a warning about a status that is not known, once; it counts as running."""
+        if state.is_known_status or state.status in self._warned:
             return None
-        self._warned.add(status)
-        return f"Unknown status {status[:40]!r} of {self.noun.lower()} {self.subject_id}: taken as running."
+        self._warned.add(state.status)
+        return f"Unknown status {state.status[:40]!r} of {self.noun.lower()} {self.subject_id}: taken as running."
 
     def _jittered(self, wait: float) -> float:
-        return wait * (1 + JITTER * (2 * self._rng() - 1))
+        return wait * (1 + JITTER * (2 * self._rng.random() - 1))
 
 
-class Poller(BasePoller):
-    """
-    Turns each look at a generation into a decision.
-
-    :param generation_id: The generation. The other parameters are those of :class:`BasePoller`.
-    """
+class GenerationPoller(BasePoller[Generation]):
+    """Turns each poll of a generation into a decision. Parameters as :class:`BasePoller`."""
 
     noun = "Generation"
-    unfinished = "It goes on and is billed: a retry or a Clear of the task looks again before anything is paid."
+    unfinished = "It keeps running and is billed; a retry or clearing the task re-attaches."
     unknown = "a wrong id, another account's, or older than the about 7 days that records are kept"
 
-    def __init__(self, *, generation_id: str, counts: Mapping[str, Any] | None = None, **settings: Any) -> None:
-        super().__init__(generation_id, counts=counts, **settings)
+    def __init__(
+        self,
+        subject_id: str,
+        *,
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        counts: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(subject_id, poll_interval=poll_interval, counts=counts, **settings)
         self._without_link = int((counts or {}).get("without_link", 0))
         self._inner_failed = int((counts or {}).get("inner_failed", 0))
+
+    @property
+    def call(self) -> GetGeneration:
+        """The call that polls it."""
+        return GetGeneration(self.subject_id)
 
     def counts(self) -> dict[str, Any]:
         """Return what was counted so far, as JSON."""
         return {**super().counts(), "without_link": self._without_link, "inner_failed": self._inner_failed}
 
-    def on_state(self, generation: Generation, *, now: float) -> PollDecision:
-        """
-        Decide after an answer.
-
-        :param generation: What the service said.
-        :param now: Unix seconds.
-        """
-        self._answered()
+    def _ended(self, generation: Generation, now: float) -> PollDecision | None:
         if generation.state == "succeeded":
             return self._succeeded(generation, now)
-        if generation.state == "failed":
-            return self._failed(generation)
         self._inner_failed = self._inner_failed + 1 if generation.inner_failed else 0
-        if self._inner_failed >= INNER_FAILED_LIMIT:
-            return self._failed(generation)
-        warning = self._unknown_word(generation.status, generation.is_known_status)
-        return self._again(now, self._jittered(self.poll_interval), warning=warning)
+        if generation.state != "failed" and self._inner_failed < INNER_FAILED_LIMIT:
+            return None
+        reason = generation.failure_reason
+        code = generation.failure.code if generation.failure else None
+        return Finished("failed", reason, f"{self.subject} failed ({code or reason}). The platform refunds it.")
 
     def _succeeded(self, generation: Generation, now: float) -> PollDecision:
         if generation.video_url is not None:
-            return PollDecision(
-                outcome="succeeded", reason="succeeded", message=f"Generation {self.subject_id} succeeded."
-            )
+            return Finished("succeeded", "succeeded", f"{self.subject} succeeded.")
         self._without_link += 1
         if self._without_link > MAX_WITHOUT_LINK:
             return self._error("no_link", "it finished without a link to the video")
         return self._again(now, self._jittered(self.poll_interval))
 
-    def _failed(self, generation: Generation) -> PollDecision:
-        code = generation.failure.code if generation.failure else None
-        reason = generation.failure_reason
-        return PollDecision(
-            outcome="failed",
-            reason=reason,
-            message=f"Generation {self.subject_id} failed ({code or reason}). The platform refunds it.",
-        )
+
+class AssetPoller(BasePoller[Asset]):
+    """Turns each poll of an asset into a decision. Parameters as :class:`BasePoller`."""
+
+    noun = "Asset"
+    unfinished = "It stays with the service: a retry polls it again and creates nothing."
+    unknown = "a wrong id, another key's, or its processing failed"
+    grace = ASSET_NOT_FOUND_GRACE
+
+    def __init__(self, subject_id: str, *, poll_interval: float = DEFAULT_ASSET_POLL_INTERVAL, **settings: Any) -> None:
+        super().__init__(subject_id, poll_interval=poll_interval, **settings)
+
+    @property
+    def call(self) -> GetAsset:
+        """The call that polls it."""
+        return GetAsset(self.subject_id)
+
+    def _ended(self, asset: Asset, now: float) -> PollDecision | None:
+        if asset.state == "succeeded":
+            return Finished("succeeded", "active", f"{self.subject} is active.")
+        if asset.state == "failed":
+            return Finished("failed", asset.error_code or "failed", str(asset.to_error()))
+        return None
 
 
 def _word(error: SeedanceError) -> str:
     return error.code or (f"HTTP {error.status}" if error.status else type(error).__name__)
 
 
-def to_event(subject_id: str, decision: PollDecision, *, key: str = "generation_id") -> dict[str, Any]:
+def generation_error(finished: Finished, generation: Generation | None, secrets: Iterable[str] = ()) -> SeedanceError:
     """
-    Return the event of a finished wait. Airflow logs and stores it: it holds the id and the outcome only.
+    Build the typed exception of a wait for a generation that did not succeed.
+
+    :param finished: How it ended.
+    :param generation: What the service reported, if it could be asked: its text says more than an event may.
+    :param secrets: What the message must not contain, such as the prompt.
+    """
+    if finished.outcome != "failed":
+        return _unfinished_error(finished)
+    if generation is not None and generation.failure is not None:
+        return generation.to_error(secrets=secrets)
+    if finished.reason == "input_moderation":
+        return SeedanceInputModerationError(finished.message)
+    if finished.reason in ("output_moderation", "real_person", "copyright"):
+        return SeedanceModerationError(finished.message, stage="output")
+    return SeedanceGenerationFailedError(finished.message, reason=finished.reason)
+
+
+def asset_error(finished: Finished, asset: Asset | None) -> SeedanceError:
+    """Build the typed exception of a wait for an asset that did not succeed. Parameters as :func:`generation_error`."""
+    if finished.outcome != "failed":
+        return _unfinished_error(finished)
+    if asset is not None and asset.state == "failed":
+        return asset.to_error()
+    return SeedanceRequestError(finished.message, field="source")
+
+
+def _unfinished_error(finished: Finished) -> SeedanceError:
+    by_reason: dict[str, type[SeedanceError]] = {
+        "not_found": SeedanceNotFoundError,
+        "timeout": SeedanceTimeoutError,
+        "auth": SeedanceAuthError,
+        "request": SeedanceRequestError,
+    }
+    return by_reason.get(finished.reason, SeedanceServiceError)(finished.message)
+
+
+def to_event(subject_id: str, finished: Finished, *, key: str = "generation_id") -> dict[str, Any]:
+    """
+    Return the event of a finished wait. Airflow logs and stores it: it contains the id and the outcome only.
 
     :param subject_id: What was waited for.
-    :param decision: One with an outcome.
-    :param key: The name under which the id stands.
+    :param finished: How it ended.
+    :param key: The name of the id in the event.
     """
     return {
         "version": EVENT_VERSION,
         key: subject_id,
-        "outcome": decision.outcome,
-        "reason": decision.reason,
-        "message": decision.message,
+        "outcome": finished.outcome,
+        "reason": finished.reason,
+        "message": finished.message,
     }
 
 
-def from_event(event: object, *, key: str = "generation_id") -> tuple[str, PollDecision]:
+def from_event(event: object, *, key: str = "generation_id") -> tuple[str, Finished]:
     """
-    Check an event and return its id and decision.
+    Check an event.
 
     :param event: What ``execute_complete`` was given.
-    :param key: The name under which the id stands.
-    :raises SeedanceServiceError: where it is none of ours, or of a version that this release does not know. Nothing
-        that is remembered of the submission is touched, so a retry looks by itself.
+    :param key: The name of the id in the event.
+    :returns: The id, and how the wait ended.
+    :raises SeedanceEventError: It is not one of ours, or of a version that this release does not know. The submission's
+        record is untouched, so a retry polls by itself.
     """
-    again = "A retry of the task looks by itself."
+    again = "A retry of the task polls by itself."
     if not isinstance(event, Mapping):
-        raise SeedanceServiceError(f"The trigger sent no event that can be read: {type(event).__name__}. {again}")
+        raise SeedanceEventError(f"The trigger sent no event that can be read: {type(event).__name__}. {again}")
     if event.get("version") != EVENT_VERSION:
-        raise SeedanceServiceError(
+        raise SeedanceEventError(
             f"The trigger's event has version {event.get('version')!r}; this release reads version {EVENT_VERSION}. "
             f"Run the same version of airflow-provider-seedance on triggerers and workers. {again}"
         )
     subject_id, outcome = event.get(key), event.get("outcome")
-    if not isinstance(subject_id, str) or outcome not in OUTCOMES:
-        raise SeedanceServiceError(f"The trigger's event lacks an id or a known outcome. {again}")
-    return subject_id, PollDecision(
-        outcome=outcome, reason=event.get("reason"), message=str(event.get("message") or "")
-    )
+    if not isinstance(subject_id, str) or outcome not in _OUTCOMES:
+        raise SeedanceEventError(f"The trigger's event lacks an id or a known outcome. {again}")
+    return subject_id, Finished(outcome, str(event.get("reason") or ""), str(event.get("message") or ""))

@@ -1,11 +1,12 @@
-"""Taking secrets out of text before it reaches a log line or an exception."""
+"""Keeping secrets out of log lines, exceptions and Airflow's database."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-#: Characters of service text that a message quotes at the most.
+#: Characters of the service's text that a message quotes.
 MAX_QUOTED = 500
 
 _MARK = "[redacted]"
@@ -22,9 +23,9 @@ _SIGNATURE = re.compile(
 
 def redact(text: str, *, secrets: Iterable[str] = ()) -> str:
     """
-    Make a foreign text fit for a log or an exception: without secrets, and not overly long.
+    Make a text fit for a log or an exception: without secrets, and not overly long.
 
-    :param text: Any text, such as what a service answered.
+    :param text: Any text, such as a service's response.
     :param secrets: Exact strings that must not be in it either: the connection's key, the prompt.
     """
     for secret in sorted({s for s in secrets if len(s) >= 4}, key=len, reverse=True):
@@ -34,7 +35,7 @@ def redact(text: str, *, secrets: Iterable[str] = ()) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Return ``text`` without keys, link queries and Base64 payloads; unchanged where it holds none."""
+    """Return ``text`` without keys, link queries and Base64 payloads; unchanged if it contains none."""
     text = _DATA_URI.sub(rf"\1{_MARK}", text)
     text = _LINK.sub(_without_query, text)
     text = _SIGNATURE.sub(rf"\1{_MARK}", text)
@@ -45,3 +46,50 @@ def without_secrets(text: str) -> str:
 def _without_query(link: re.Match[str]) -> str:
     query = f"?{_MARK}" if _HAS_QUERY.search(link[0]) else ""
     return f"{link[1]}{link[2]}{query}"
+
+
+class Redacted:
+    """
+    A value that shows itself redacted.
+
+    Airflow stores every rendered template field. A Base64 image or a signed link in one would be kept in the database,
+    and shown in the UI, long after the run. So Airflow is given :meth:`serialize` to store, and the operator unwraps
+    the value when it builds its request.
+
+    :param value: The value.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def serialize(self) -> str:
+        """Return what Airflow may store."""
+        return without_secrets(self.value)
+
+    def __repr__(self) -> str:
+        """Return what may be shown."""
+        return self.serialize()
+
+
+def wrap(value: Any) -> Any:
+    """Wrap each string that contains a payload, a signature or a key, in lists and dictionaries too."""
+    if isinstance(value, str):
+        return Redacted(value) if without_secrets(value) != value else value
+    if isinstance(value, Mapping):
+        return {key: wrap(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [wrap(member) for member in value]
+    return value
+
+
+def unwrap(value: Any) -> Any:
+    """Undo :func:`wrap`."""
+    if isinstance(value, Redacted):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key: unwrap(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [unwrap(member) for member in value]
+    return value

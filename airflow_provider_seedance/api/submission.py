@@ -1,96 +1,127 @@
 """
-Paying once: what is remembered of a submission, and what follows from it.
+Paying once: what is recorded of a submission, and what follows from it.
 
-Invariants that must not be relaxed:
+Invariants that must not be relaxed (decisions.md#paying-once):
 
 - The intent is stored before the paid call, the id right after it.
-- A retry is Airflow's doing and never pays for what may be paid already; a Clear is a person's and may.
+- A retry is Airflow's doing and never pays for what may be paid already; clearing a task is a person's, and may.
 - "The service cannot be asked" is never "the generation does not exist".
-- A paid call whose answer was lost is never repeated silently.
+- After a paid call, doubt means that something was created: a call whose response was lost is never repeated silently.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from airflow_provider_seedance.api.errors import error_from, is_asset_not_ready, read_error
-from airflow_provider_seedance.api.generation import State
+from airflow_provider_seedance.api.errors import error_from, is_asset_not_ready, read_error, retry_in
+from airflow_provider_seedance.api.generation import State, iso
 from airflow_provider_seedance.api.parse import as_id, as_mapping
+from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import (
     SeedanceAmbiguousSubmissionError,
     SeedanceError,
     SeedanceServiceError,
+    SeedanceTransportError,
 )
 
 Phase = Literal["intent", "submitted", "delivered", "reported"]
 _PHASES: frozenset[str] = frozenset({"intent", "submitted", "delivered", "reported"})
-
-#: Key in Airflow's task state store.
-RECORD_KEY = "seedance_generation"
 RECORD_VERSION = 1
 
 OnAmbiguous = Literal["fail", "resubmit"]
+
+#: Attempts of a paid call, repeated only if nothing can have been created.
+SUBMIT_ATTEMPTS = 6
+#: Seconds before the second attempt; doubled for each further one.
+SUBMIT_BACKOFF = 5.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """
+    What a paid call creates.
+
+    :param noun: Its name in messages.
+    :param key: The key of its record in Airflow's task state store.
+    :param id_field: The name of its id in the record.
+    """
+
+    noun: str
+    key: str
+    id_field: str
+
+
+GENERATION = Kind("generation", "seedance_generation", "generation_id")
+ASSET = Kind("asset", "seedance_asset", "id")
+ASSET_GROUP = Kind("asset group", "seedance_asset", "id")
 
 
 @dataclass(frozen=True)
 class SubmissionRecord:
     """
-    What is remembered of a task's submission, across tries. Holds no prompt, key or link.
+    What is remembered of a task's submission across tries. It contains no prompt, key or link.
 
     :param fingerprint: SHA-256 of the request and the connection id.
-    :param submitted_at: Unix seconds at which the paid call was made.
+    :param submitted_at: Unix seconds of the paid call; 0 if a release that did not record it wrote the record.
     :param phase: ``intent`` before the call, ``submitted`` once the id is known, ``delivered`` once the operator
         returned its result, ``reported`` once an ambiguous submission was raised.
     :param first_try: Number of the first try since the task was last cleared.
-    :param generation_id: Known from phase ``submitted`` on.
+    :param created_id: Known from phase ``submitted`` on.
+    :param known: For what can be listed: the ids that existed before the call.
     """
 
     fingerprint: str
     submitted_at: float
     phase: Phase
     first_try: int
-    generation_id: str | None = None
+    created_id: str | None = None
+    known: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, kind: Kind = GENERATION) -> dict[str, Any]:
         """Return it as JSON for the task state store."""
         return {
             "version": RECORD_VERSION,
             "fingerprint": self.fingerprint,
-            "generation_id": self.generation_id,
+            kind.id_field: self.created_id,
             "submitted_at": self.submitted_at,
             "phase": self.phase,
             "first_try": self.first_try,
+            **({} if kind is GENERATION else {"known": list(self.known)}),
         }
 
     @classmethod
-    def from_dict(cls, data: object) -> SubmissionRecord:
+    def from_dict(cls, data: object, kind: Kind = GENERATION) -> SubmissionRecord:
         """
         Read a stored record.
 
-        :raises SeedanceServiceError: where it is of an unknown version or damaged. It is not guessed at: a wrong guess
-            could pay twice.
+        :raises SeedanceServiceError: It is of an unknown version or damaged. It is not guessed at: a wrong guess could
+            pay twice.
         """
         record = as_mapping(data)
         if record.get("version") != RECORD_VERSION:
             raise SeedanceServiceError(
                 f"The stored submission record has version {record.get('version')!r}; this release reads version "
-                f"{RECORD_VERSION}. Use the release that wrote it, or delete the key {RECORD_KEY!r} from the task's "
-                "state store after checking the account for a generation that runs."
+                f"{RECORD_VERSION}. Use the release that wrote it, or delete the key {kind.key!r} from the task's "
+                f"state store after checking the account for {kind.noun}s that this task created."
             )
+        if "what" in record:  # an asset's, as release 0.1.0 wrote it
+            phase = "submitted" if record.get("id") else "intent"
+            record = {**record, "fingerprint": record["what"], "submitted_at": 0.0, "phase": phase}
         try:
             loaded = cls(
                 fingerprint=str(record["fingerprint"]),
                 submitted_at=float(record["submitted_at"]),
                 phase=record["phase"],
                 first_try=int(record["first_try"]),
-                generation_id=as_id(record.get("generation_id")),
+                created_id=as_id(record.get(kind.id_field)),
+                known=tuple(map(str, record.get("known") or ())),
             )
         except (KeyError, TypeError, ValueError) as e:
-            raise _damaged() from e
-        if loaded.phase not in _PHASES or (loaded.phase in ("submitted", "delivered") and not loaded.generation_id):
-            raise _damaged()
+            raise _damaged(kind) from e
+        if loaded.phase not in _PHASES or (loaded.phase in ("submitted", "delivered") and not loaded.created_id):
+            raise _damaged(kind)
         return loaded
 
     def with_phase(self, phase: Phase, **changes: Any) -> SubmissionRecord:
@@ -98,10 +129,10 @@ class SubmissionRecord:
         return replace(self, phase=phase, **changes)
 
 
-def _damaged() -> SeedanceServiceError:
+def _damaged(kind: Kind) -> SeedanceServiceError:
     return SeedanceServiceError(
-        f"The stored submission record is damaged. Check the account for a generation that runs, then delete the key "
-        f"{RECORD_KEY!r} from the task's state store."
+        f"The stored submission record is damaged. Check the account for {kind.noun}s that this task created, then "
+        f"delete the key {kind.key!r} from the task's state store."
     )
 
 
@@ -115,7 +146,7 @@ class SubmissionDecision:
     """
     What ``execute`` does about a record.
 
-    :param action: ``submit`` pays; ``ask`` looks the recorded generation up and decides again; ``attach`` waits for it;
+    :param action: ``submit`` pays; ``ask`` queries the recorded generation and decides again; ``attach`` waits for it;
         ``finish`` returns its result; ``fail`` raises the ambiguous submission.
     :param message: Why, for the log.
     :param warn: Whether a person should notice.
@@ -133,81 +164,143 @@ def decide(
     first_try: int,
     on_ambiguous_submission: OnAmbiguous = "fail",
     remote: Remote | None = None,
+    kind: Kind = GENERATION,
 ) -> SubmissionDecision:
     """
-    Decide what to do, given what is remembered.
+    Decide what to do, given what is remembered (decisions.md#paying-once).
 
-    :param record: The stored record, None where there is none.
+    :param record: The stored record, None if there is none.
     :param fingerprint: Of the request that would be sent now.
     :param first_try: Number of the first try since the task was last cleared.
-    :param on_ambiguous_submission: What to do where a paid call's answer was lost.
-    :param remote: What the service said of the recorded generation; None before it was asked. Where it cannot be
-        asked there is nothing to decide: raise, and keep the record.
+    :param on_ambiguous_submission: What to do if a paid call's response was lost.
+    :param remote: What the service said of the recorded generation; None before it was asked. If it cannot be asked
+        there is nothing to decide: raise, and keep the record.
+    :param kind: What was submitted.
     """
     if record is None:
         return SubmissionDecision("submit", "Nothing was submitted before.")
-    known = f"generation {record.generation_id}" if record.generation_id else "a submission without a known id"
+    known = f"{kind.noun} {record.created_id}" if record.created_id else "a submission without a known id"
     cleared = first_try > record.first_try
     if record.fingerprint != fingerprint:
-        return SubmissionDecision(
-            "submit",
-            f"The request is another one than that of {known}: submitting anew."
-            + (
-                ""
-                if cleared
-                else " It changed between tries: a prompt that renders differently each time pays each time."
-            ),
-            warn=True,
+        changed = (
+            "" if cleared else " It changed between tries: a prompt that renders differently each time pays each time."
         )
-    if record.phase == "intent":
-        if on_ambiguous_submission == "resubmit":
-            return SubmissionDecision(
-                "submit", "The answer to an earlier paid call was lost: submitting again.", warn=True
-            )
-        return SubmissionDecision("fail", "The answer to an earlier paid call was lost.", warn=True)
-    if record.phase == "reported":
-        if cleared:
-            return SubmissionDecision(
-                "submit",
-                "The task was cleared after a submission whose answer was lost: submitting anew.",
-                warn=True,
-            )
-        return SubmissionDecision("fail", "The answer to an earlier paid call was lost.", warn=True)
+        return SubmissionDecision(
+            "submit", f"The request differs from that of {known}: submitting it.{changed}", warn=True
+        )
+    if record.phase == "intent" and on_ambiguous_submission == "resubmit":
+        return SubmissionDecision("submit", "The response to an earlier paid call was lost: resubmitting.", warn=True)
+    if record.phase == "reported" and cleared:
+        return SubmissionDecision(
+            "submit", "The task was cleared after a submission whose response was lost: submitting again.", warn=True
+        )
+    if record.phase in ("intent", "reported"):
+        return SubmissionDecision("fail", "The response to an earlier paid call was lost.", warn=True)
+    if record.phase == "delivered" and cleared:
+        return SubmissionDecision("submit", f"The task was cleared after {known} was delivered: submitting again.")
     if record.phase == "delivered":
-        if cleared:
-            return SubmissionDecision("submit", f"The task was cleared after {known} was delivered: submitting anew.")
         return SubmissionDecision("finish", f"An earlier try delivered {known}: finishing from it at no new cost.")
     return _decide_submitted(known, remote)
 
 
 def _decide_submitted(known: str, remote: Remote | None) -> SubmissionDecision:
     if remote is None:
-        return SubmissionDecision("ask", f"An earlier try submitted {known}: asking for it.")
+        return SubmissionDecision("ask", f"An earlier try submitted {known}: querying it.")
     if remote == "running":
-        return SubmissionDecision("attach", f"An earlier try submitted {known}, which runs: waiting for it.")
+        return SubmissionDecision("attach", f"An earlier try submitted {known}, which is running: waiting for it.")
     if remote == "succeeded":
         return SubmissionDecision("finish", f"An earlier try submitted {known}, which succeeded: no new cost.")
     why = "failed and is refunded" if remote == "failed" else "the service does not know"
     return SubmissionDecision("submit", f"An earlier try submitted {known}, which {why}: submitting again.")
 
 
-def ambiguous_error(record: SubmissionRecord, when: str, detail: str = "") -> SeedanceAmbiguousSubmissionError:
+def ambiguous_error(record: SubmissionRecord, kind: Kind = GENERATION, detail: str = "") -> SeedanceError:
     """
-    Build the exception for a paid call whose answer was lost.
+    Build the exception for a paid call whose response was lost.
 
     :param record: The record of the intent.
-    :param when: Time of the call, readable.
-    :param detail: What was seen of it, redacted.
+    :param kind: What was submitted.
+    :param detail: What was seen of the response, redacted.
     """
+    when = iso(record.submitted_at) if record.submitted_at else "an unknown time"
     seen = f" ({detail})" if detail else ""
+    if kind is GENERATION:
+        remedy = (
+            "Look for it in the Starrise console. Clearing the task submits again; "
+            "on_ambiguous_submission='resubmit' would do so without asking."
+        )
+    else:
+        remedy = (
+            "It is not in the service's list, so it was probably not created. Clearing the task lists again, and "
+            "creates it if it is still missing."
+        )
     return SeedanceAmbiguousSubmissionError(
-        f"A paid call was sent at {when} and its answer was lost{seen}: a generation may run and be billed, and its id "
-        "is unknown. Look for it in the Starrise console. Clearing the task submits anew; "
-        "on_ambiguous_submission='resubmit' would do so without asking."
+        f"A paid call was sent at {when} and its response was lost{seen}: {_article(kind.noun)} may exist and be "
+        f"billed, and its id is unknown. {remedy}"
     )
 
 
-#: The gateway's codes of a 5xx that are known to come before its upstream is called (contract 3.2).
+def _article(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+@dataclass(frozen=True)
+class PaidAnswer:
+    """
+    What became of a paid call.
+
+    :param verdict: ``accepted`` with an id; ``refused``, nothing was created; ``repeat``, nothing was created and
+        waiting helps; ``lost``, something may have been created.
+    :param created_id: With ``accepted``.
+    :param error: With the others: the typed exception.
+    """
+
+    verdict: Literal["accepted", "refused", "repeat", "lost"]
+    created_id: str | None = None
+    error: SeedanceError | None = None
+
+    def retry_in(self, attempt: int) -> float | None:
+        """
+        Return when the call may be made again in place.
+
+        :param attempt: The number of the attempt that this is the answer to, from 1.
+        :returns: Seconds; None if it must not be repeated, or not here.
+        """
+        if self.verdict != "repeat" or self.error is None:
+            return None
+        return retry_in(self.error, attempt, attempts=SUBMIT_ATTEMPTS, backoff=SUBMIT_BACKOFF)
+
+    def require_id(self) -> str:
+        """
+        Return the id of what was created.
+
+        :raises SeedanceAmbiguousSubmissionError: The response was lost.
+        :raises SeedanceError: The typed exception of a refusal; nothing was created.
+        """
+        if self.error is None:
+            return str(self.created_id)
+        if self.verdict != "lost":
+            raise self.error
+        raise SeedanceAmbiguousSubmissionError(
+            f"The response to a paid call was lost: {self.error}",
+            code=self.error.code,
+            status=self.error.status,
+            request_id=self.error.request_id,
+        ) from self.error
+
+
+def read_paid_failure(error: SeedanceError) -> PaidAnswer:
+    """
+    Judge a paid call that got no response.
+
+    :param error: What it ended in. Only one that was sent can have created something.
+    """
+    if not isinstance(error, SeedanceTransportError):
+        return PaidAnswer("refused", error=error)  # it could not be sent, and will not be next time
+    return PaidAnswer("lost" if error.sent else "repeat", error=error)
+
+
+#: The gateway's codes with a 5xx that are known to come before its upstream is called (contract.md#http-status).
 _BEFORE_UPSTREAM = frozenset(
     {
         "build_request_failed",
@@ -220,63 +313,39 @@ _BEFORE_UPSTREAM = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class SubmitAnswer:
+def read_paid_answer(response: Response, *, secrets: Iterable[str] = (), item_names: Sequence[str] = ()) -> PaidAnswer:
     """
-    What the answer to a paid call means.
+    Judge the response to a paid call. Parameters as :func:`~.errors.error_from`.
 
-    :param verdict: ``accepted`` with an id; ``refused``, nothing was created; ``repeat``, nothing was created and
-        waiting helps; ``lost``, something may have been created.
-    :param generation_id: With ``accepted``.
-    :param error: With the others: the typed exception.
+    The one question is whether something may have been created, and doubt means yes (decisions.md#paying-once). Only
+    two things prove that nothing was: a 4xx in the service's own error shape, and a 5xx with a code that comes before
+    the upstream call. Proxies and CDNs write statuses, HTML and JSON too, and those prove nothing. A 429 was stopped
+    before it began.
     """
-
-    verdict: Literal["accepted", "refused", "repeat", "lost"]
-    generation_id: str | None = None
-    error: SeedanceError | None = None
-
-
-def read_submit_answer(
-    status: int,
-    body: object,
-    *,
-    headers: Mapping[str, str] | None = None,
-    conn_id: str = "seedance_default",
-    secrets: Iterable[str] = (),
-    item_name: Callable[[int], str | None] = lambda index: None,
-) -> SubmitAnswer:
-    """
-    Judge the answer to the call that creates a generation. Parameters as :func:`~.errors.error_from`.
-
-    The one question is whether something may have been created, and doubt means yes. Only two things prove that nothing
-    was: a 4xx in the service's own error shape, and a 5xx with a code that comes before the upstream call. Proxies and
-    CDNs write statuses, HTML and JSON too, and those prove nothing (design 7). A 429 was stopped before it began.
-    """
-    generation_id = _find_id(body)
+    status, created_id = response.status, find_created_id(response.body)
     if 200 <= status < 300:
-        if generation_id:
-            return SubmitAnswer("accepted", generation_id)
-        return SubmitAnswer("lost", error=SeedanceServiceError(f"HTTP {status} without a generation id", status=status))
-    error = error_from(status, body, headers=headers, conn_id=conn_id, secrets=secrets, item_name=item_name)
+        if created_id:
+            return PaidAnswer("accepted", created_id)
+        return PaidAnswer("lost", error=SeedanceServiceError(f"HTTP {status} without an id", status=status))
+    error = error_from(response, secrets=secrets, item_names=item_names)
     if status == 429:
-        return SubmitAnswer("repeat", error=error)
-    if generation_id or not _proves_refusal(status, body):
-        return SubmitAnswer("lost", error=error)
-    detail = read_error(body)
-    if detail is not None and is_asset_not_ready(detail):
-        return SubmitAnswer("repeat", error=error)
-    return SubmitAnswer("refused", error=error)
+        return PaidAnswer("repeat", error=error)
+    if created_id or not _proves_refusal(response):
+        return PaidAnswer("lost", error=error)
+    detail = read_error(response.body)
+    waiting_helps = detail is not None and is_asset_not_ready(detail)
+    return PaidAnswer("repeat" if waiting_helps else "refused", error=error)
 
 
-def _proves_refusal(status: int, body: object) -> bool:
-    if status >= 500:
-        detail = read_error(body)
+def _proves_refusal(response: Response) -> bool:
+    if response.status >= 500:
+        detail = read_error(response.body)
         return detail is not None and detail.gateway_code in _BEFORE_UPSTREAM
-    return 400 <= status < 500 and status != 408 and _is_error_envelope(body)
+    return 400 <= response.status < 500 and response.status != 408 and _is_error_envelope(response.body)
 
 
 def _is_error_envelope(body: object) -> bool:
-    """Tell the service's own error (E1, E2, E5) from any other JSON."""
+    """Return whether a body is the service's own error, E1, E2 or E5 of contract.md#error-envelopes, not other JSON."""
     outer = as_mapping(body)
     error = as_mapping(outer.get("error")) or as_mapping(as_mapping(outer.get("ResponseMetadata")).get("Error"))
     if error:
@@ -285,13 +354,28 @@ def _is_error_envelope(body: object) -> bool:
     return isinstance(outer.get("code"), str) and "message" in outer
 
 
-def _find_id(body: object) -> str | None:
-    """The first id in the order of contract 8.5; one that starts with ``asyn`` wins where they differ."""
-    outer = as_mapping(body)
-    data = outer.get("data")
-    inner = as_mapping(data)
-    wrapped = as_mapping(outer.get("Result"))
-    found = [outer.get("id"), outer.get("task_id"), inner.get("id"), inner.get("task_id"), data]
-    found += [source.get(name) for source in (outer, inner, wrapped) for name in ("taskId", "Id")]
-    ids = [value for value in map(as_id, found) if value]
+#: Names of an id, and of what may wrap one, in the order that they are searched (contract.md#create-response).
+_ID_NAMES = ("id", "task_id", "taskId", "Id")
+_MAX_DEPTH = 5
+
+
+def find_created_id(body: object) -> str | None:
+    """Return the first id in a body, whatever wraps it; one that starts with ``asyn`` wins if they differ."""
+    ids = list(_ids_in(body, 0))
     return next((value for value in ids if value.startswith("asyn")), ids[0] if ids else None)
+
+
+def _ids_in(node: object, depth: int) -> Iterator[str]:
+    """Yield the ids of a node before those of its members."""
+    if depth > _MAX_DEPTH:
+        return
+    if isinstance(node, Mapping):
+        yield from filter(None, (as_id(node.get(name)) for name in _ID_NAMES))
+        if depth == 0 and (bare := as_id(node.get("data"))):
+            yield bare
+        for name, member in node.items():
+            if isinstance(member, Mapping | list) and name not in ("error", "ResponseMetadata"):
+                yield from _ids_in(member, depth + 1)
+    elif isinstance(node, list):
+        for member in node:
+            yield from _ids_in(member, depth + 1)

@@ -51,6 +51,18 @@ def shown(value: object) -> str:
     return f"of type {type(value).__name__}"
 
 
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse a word that is not one of a few."""
+    if value not in choices:
+        refuse(name, f"is {shown(value)}", f"Give one of {', '.join(choices)}")
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Refuse a wait that is not a positive number of seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        refuse(name, f"is {shown(value)}, not a number of seconds above 0", "Give a number such as 15")
+
+
 def is_literal(value: object) -> bool:
     """
     Check whether a value is known when the Dag is parsed.

@@ -1,1 +1,1 @@
-"""Files: media going in, results coming back, and how they are stored."""
+"""Bytes: media going in, results coming back, whole-file writes to storage."""

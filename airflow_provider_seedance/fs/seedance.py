@@ -1,9 +1,9 @@
 """
-The read-only ``seedance://`` file system: a generation's files, by names that do not expire.
+The read-only ``seedance://`` file system: a generation's files, under names that do not expire.
 
 ``seedance://<connection>@<generation id>/video.mp4`` and ``…/last_frame.png``. The service's links die within hours, so
-each open asks for a fresh one. Airflow finds it by ``filesystems`` in ``get_provider_info()``, fsspec by the entry
-point ``fsspec.specs``, and ``ObjectStoragePath`` by ``universal_pathlib.implementations``.
+each open asks for a new one. Airflow finds the file system through ``filesystems`` in ``get_provider_info()``, fsspec
+through the entry point ``fsspec.specs``, and ``ObjectStoragePath`` through ``universal_pathlib.implementations``.
 """
 
 from __future__ import annotations
@@ -28,21 +28,27 @@ schemes = ["seedance"]
 
 #: The files of a generation.
 FILES: Mapping[str, What] = {f"{what}.{extension}": what for what, extension in EXTENSIONS.items()}
-#: Bytes that are read at a time, whatever is asked for.
+#: Bytes read at a time, however few are asked for.
 BUFFER = 1024 * 1024
 
 
 def get_fs(conn_id: str | None, storage_options: Mapping[str, Any] | None = None) -> SeedanceFileSystem:
-    """Return the file system for a connection: what Airflow's ``ObjectStoragePath`` calls."""
+    """
+    Return the file system of a connection: Airflow's ``ObjectStoragePath`` calls this.
+
+    :param conn_id: The connection. Default: ``seedance_default``.
+    :param storage_options: Further arguments of the file system.
+    :returns: The file system, which fsspec caches.
+    """
     return SeedanceFileSystem(conn_id=conn_id, **(storage_options or {}))
 
 
 class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
     """
-    A generation is a folder, named by its id, that holds ``video.mp4`` and, where it was asked for, ``last_frame.png``.
+    A generation is a folder, named by its id, that holds ``video.mp4`` and, if it was requested, ``last_frame.png``.
 
     They exist once the generation has succeeded, for as long as the service keeps them (about 7 days). Files are
-    seekable, and go on with a fresh link where one dies while they are read.
+    seekable; if a link dies while a file is read, reading resumes with a new one.
 
     :param conn_id: The connection. Default: ``seedance_default``.
     """
@@ -65,34 +71,31 @@ class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
         """
-        List a generation's files, or a file itself.
+        List a generation's files, or one file.
 
-        :raises FileNotFoundError: where there is no such generation, or it has not succeeded.
+        :returns: Descriptions or paths.
+        :raises FileNotFoundError: If there is no such generation or file, or the generation has not succeeded.
         """
-        generation_id, name = self._split(path)
-        hook, generation = self._ask(generation_id)
+        hook, generation, name = self._query(path)
         names = [name] if name else [known for known, what in FILES.items() if generation.url_of(what)]
-        found = [self._describe(hook, generation, known) for known in names]
+        found = [_describe(hook, generation, known) for known in names]
         return found if detail else [entry["name"] for entry in found]
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """
-        Describe a generation or one of its files: ``name``, ``type``, ``size`` in bytes, and when it was made.
+        Describe a generation or one of its files.
 
-        :raises FileNotFoundError: where there is none.
+        :returns: ``name``, ``type``, ``size`` in bytes, and ``created`` and ``mtime`` in Unix seconds.
+        :raises FileNotFoundError: If there is no such generation or file, or the generation has not succeeded.
         """
-        generation_id, name = self._split(path)
-        hook, generation = self._ask(generation_id)
-        if name:
-            return self._describe(hook, generation, name)
-        made = generation.finished_at
-        return {"name": generation_id, "type": "directory", "size": 0, "created": made, "mtime": made}
+        return _describe(*self._query(path))
 
     def exists(self, path: str, **kwargs: Any) -> bool:
         """
-        Say whether a file is there: its generation has succeeded and is still kept.
+        Return whether a file exists: its generation has succeeded, and the service still keeps it.
 
-        :raises SeedanceError: where the service cannot be asked. Unknown is never absent.
+        :returns: Whether it exists.
+        :raises SeedanceError: If the service cannot be asked. Unknown is never absent.
         """
         try:
             self.info(path)
@@ -101,41 +104,39 @@ class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         return True
 
     def created(self, path: str) -> datetime | None:
-        """Return when the generation was finished, where the service says so."""
+        """
+        Return when the generation finished.
+
+        :returns: The time in UTC; None if the service does not say.
+        """
         made = self.info(path)["created"]
         return None if made is None else datetime.fromtimestamp(made, tz=UTC)
 
     modified = created
 
     def sign(self, path: str, expiration: int = 100, **kwargs: Any) -> str:
-        """Return a fresh signed link. How long it lives is up to the service: 12 hours, whatever is asked for."""
-        generation_id, name = self._split(path)
-        _, generation = self._ask(generation_id)
+        """
+        Return a new signed link.
+
+        :param expiration: Ignored: the service decides how long a link lives.
+        :returns: The link.
+        """
+        _, generation, name = self._query(path)
         return str(generation.url_of(_file(generation, name)))
 
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> io.BufferedReader:
-        from airflow_provider_seedance.hooks.result_file import ResultFile
+        from airflow_provider_seedance.files.download import ResultFile
 
         if mode != "rb":
             raise OSError(errno.EROFS, "seedance:// is read-only: videos come from SeedanceGenerateVideoOperator", path)
-        generation_id, name = self._split(path)
-        hook, generation = self._ask(generation_id)
+        hook, generation, name = self._query(path)
         return io.BufferedReader(ResultFile(hook, generation, _file(generation, name)), BUFFER)
 
-    def _describe(self, hook: SeedanceHook, generation: Generation, name: str) -> dict[str, Any]:
-        size = hook.size_of(str(generation.url_of(_file(generation, name))))
-        made = generation.finished_at
-        path = f"{generation.generation_id}/{name}"
-        return {"name": path, "type": "file", "size": size, "created": made, "mtime": made}
-
-    def _split(self, path: str) -> tuple[str, str]:
-        generation_id, _, name = self._strip_protocol(path).partition("/")
-        return generation_id, name
-
-    def _ask(self, generation_id: str) -> tuple[SeedanceHook, Generation]:
-        """Ask for a generation, over a hook of its own: this file system is shared, and keys change."""
+    def _query(self, path: str) -> tuple[SeedanceHook, Generation, str]:
+        """Query a path's generation, through a hook of its own: file systems are cached, and keys change."""
         from airflow_provider_seedance.hooks.seedance import SeedanceHook
 
+        generation_id, _, name = self._strip_protocol(path).partition("/")
         if not generation_id:
             raise _missing("(none)", "name it, as in seedance://seedance_default@asyntask_.../video.mp4")
         hook = SeedanceHook(self.conn_id)
@@ -147,20 +148,30 @@ class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
             raise _missing(generation_id, "it has not finished")
         if generation.state == "failed":
             raise _missing(generation_id, f"it failed, {generation.failure_reason}")
-        return hook, generation
+        return hook, generation, name
 
 
-#: The path class of the scheme: an ordinary one, by way of this module, which makes the file system known to it.
+#: The path class of the scheme: an ordinary one, defined here so that using it registers the file system.
 SeedancePath = UPath
 fsspec.register_implementation("seedance", SeedanceFileSystem)
 
 
+def _describe(hook: SeedanceHook, generation: Generation, name: str) -> dict[str, Any]:
+    """Describe one of a generation's files, or without a name the generation."""
+    path, made = str(generation.generation_id), generation.finished_at
+    entry = {"name": path, "type": "directory", "size": 0, "created": made, "mtime": made}
+    if name:
+        size = hook.size_of(str(generation.url_of(_file(generation, name))))
+        entry |= {"name": f"{path}/{name}", "type": "file", "size": size}
+    return entry
+
+
 def _file(generation: Generation, name: str) -> What:
-    what = FILES.get(name)
-    if what is None:
+    if name not in FILES:
         raise _missing(generation.generation_id, f"{name!r} is none of {', '.join(FILES)}")
+    what = FILES[name]
     if generation.url_of(what) is None:
-        why = "return_last_frame was not asked for" if what == "last_frame" else "the service gives no link now"
+        why = "return_last_frame was not requested" if what == "last_frame" else "the service gives no link now"
         raise _missing(generation.generation_id, f"it has no {name}: {why}")
     return what
 

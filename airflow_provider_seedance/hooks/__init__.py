@@ -1,0 +1,1 @@
+"""The service: the connection to it, and the two clients that send calls."""

@@ -1,4 +1,4 @@
-"""What a connection says, as plain data: one reading of it for the synchronous and the asynchronous client."""
+"""A connection as plain data: read in one place for the synchronous and the asynchronous client."""
 
 from __future__ import annotations
 
@@ -19,31 +19,36 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The only type of connection whose password is the service's to see.
+#: The only type of connection that is used: the password of any other belongs to another service.
 CONN_TYPE = "seedance"
-#: The vendor's base URL (contract 0).
+#: The vendor's base URL (contract.md#common-rules).
 DEFAULT_BASE_URL = "https://ai.alad.com"
 #: Seconds for an ordinary call.
 DEFAULT_TIMEOUT = 60.0
-#: Seconds for the paid call, which the gateway can hold while it relays (contract 1.6).
+#: Seconds for a paid call, which the gateway can hold while it relays (contract.md#create-response).
 DEFAULT_SUBMIT_TIMEOUT = 300.0
 
-_warned_in_clear: set[str] = set()
+#: Seconds to connect, within a call's time.
+CONNECT_TIMEOUT = 20.0
+#: Bytes of a response that are read. The largest known one has a few KB.
+MAX_RESPONSE = 8 * 1024 * 1024
+
+_warned_unencrypted: set[str] = set()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """
-    Where the service is and how to speak to it.
+    Where the service is and how to reach it.
 
-    :param conn_id: The connection it was read from, for messages.
-    :param base_url: Scheme, host, port and path prefix, without a slash at the end.
+    :param conn_id: The connection that it was read from, for messages.
+    :param base_url: Scheme, host, port and path prefix, without a trailing slash.
     :param api_key: The bearer token.
     :param model: Model for operators that name none; None for the provider's default.
     :param timeout: Seconds for an ordinary call.
-    :param submit_timeout: Seconds for the call that creates a generation.
+    :param submit_timeout: Seconds for a paid call.
     :param verify: Whether to check certificates, or the path of a CA bundle.
-    :param proxy: Address of an HTTP proxy; None for what the environment says.
+    :param proxy: Address of an HTTP proxy; None for the one in the environment.
     """
 
     conn_id: str
@@ -62,14 +67,14 @@ class Endpoint:
 
         :param conn: The Airflow connection.
         :param extra: Its extra, decoded.
-        :raises SeedanceAuthError: without a key, or with one that cannot be sent.
-        :raises SeedanceRequestError: if it is of another type, or a field cannot be used; ``.field`` names it.
+        :raises SeedanceAuthError: It has no key, or one that cannot be sent.
+        :raises SeedanceRequestError: It is of another type, or a field cannot be used; ``.field`` names it.
         """
         conn_id = conn.conn_id or "seedance_default"
         if (conn.conn_type or "").lower() != CONN_TYPE:
             raise SeedanceRequestError(
-                f"Connection {conn_id!r} is of type {conn.conn_type!r}: its password would be sent to another service "
-                f"than its own. Name a connection of type {CONN_TYPE!r} in 'seedance_conn_id'.",
+                f"Connection {conn_id!r} is of type {conn.conn_type!r}: its password is not for this service. Name a "
+                f"connection of type {CONN_TYPE!r} in 'seedance_conn_id'.",
                 field="seedance_conn_id",
             )
         return cls(
@@ -84,7 +89,7 @@ class Endpoint:
         )
 
     @property
-    def sends_key_in_clear(self) -> bool:
+    def sends_key_unencrypted(self) -> bool:
         """Whether the key crosses a network without encryption."""
         url = urlsplit(self.base_url)
         return url.scheme == "http" and not _is_loopback(url.hostname or "")
@@ -116,7 +121,7 @@ def _base_url(conn: Connection, conn_id: str) -> str:
         parts = None
     if parts is None or not hostname or parts.scheme not in ("http", "https") or parts.query or parts.username:
         raise SeedanceRequestError(
-            f"The host of connection {conn_id!r} is no base URL: give one such as {DEFAULT_BASE_URL}, "
+            f"The host of connection {conn_id!r} is not a base URL: give one such as {DEFAULT_BASE_URL}, "
             "with scheme http or https and without user name or query.",
             field="host",
         )
@@ -131,8 +136,8 @@ def _api_key(password: str | None, conn_id: str) -> str:
         raise SeedanceAuthError(f"Connection {conn_id!r} has no key: set its password to the Starrise API key.")
     if not key.isascii() or not key.isprintable() or " " in key:
         raise SeedanceAuthError(
-            f"The password of connection {conn_id!r} is no API key: it holds spaces or characters that a header cannot "
-            "carry. Paste the key alone."
+            f"The password of connection {conn_id!r} is not an API key: it contains spaces or characters that a header "
+            "cannot carry. Paste the key alone."
         )
     return key
 
@@ -179,8 +184,8 @@ def _proxy(value: object, conn_id: str) -> str | None:
     return text
 
 
-def warn_if_in_clear(endpoint: Endpoint) -> None:
-    """Warn once per process and address where the key would cross a network without encryption."""
-    if endpoint.sends_key_in_clear and endpoint.base_url not in _warned_in_clear:
-        _warned_in_clear.add(endpoint.base_url)
+def warn_if_unencrypted(endpoint: Endpoint) -> None:
+    """Warn once per process and address if the key would cross a network without encryption."""
+    if endpoint.sends_key_unencrypted and endpoint.base_url not in _warned_unencrypted:
+        _warned_unencrypted.add(endpoint.base_url)
         log.warning("Connection %r sends its key unencrypted to %s: use https.", endpoint.conn_id, endpoint.base_url)

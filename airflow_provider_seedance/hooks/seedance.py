@@ -1,131 +1,208 @@
-"""The hook: the connection, authentication and raw calls. Nothing heavy is imported before a call is made."""
+"""The hook: the connection, authentication and the raw calls. Nothing heavy is imported before a call is made."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_seedance.api.arrival import read_link_answer
-from airflow_provider_seedance.api.errors import error_from
-from airflow_provider_seedance.api.generation import Generation, check_generation_id
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_seedance.api.assets import Asset, AssetGroup, AssetType
+from airflow_provider_seedance.api.calls import (
+    GROUP_TYPE,
+    Call,
+    CreateAsset,
+    CreateAssetGroup,
+    CreateGeneration,
+    DeleteAsset,
+    GetAsset,
+    GetGeneration,
+    ListAssetGroups,
+    ListAssets,
+    ListCall,
+    ListModels,
+    PaidCall,
+    Source,
+)
+from airflow_provider_seedance.api.errors import is_transient, retry_in
+from airflow_provider_seedance.api.generation import Generation
+from airflow_provider_seedance.api.ids import check_asset_id, check_generation_id
+from airflow_provider_seedance.api.links import read_link_answer
 from airflow_provider_seedance.api.request import encode_body
-from airflow_provider_seedance.api.submission import SubmitAnswer, read_submit_answer
-from airflow_provider_seedance.exceptions import SeedanceNotFoundError, SeedanceRequestError, SeedanceServiceError
-from airflow_provider_seedance.hooks.assets import AssetCalls
-from airflow_provider_seedance.hooks.base import READ_ATTEMPTS
-from airflow_provider_seedance.hooks.endpoint import Endpoint
-from airflow_provider_seedance.hooks.transport import CONNECT_TIMEOUT, Answer, transport_errors
+from airflow_provider_seedance.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_seedance.exceptions import (
+    SeedanceError,
+    SeedanceNotFoundError,
+    SeedanceRequestError,
+    SeedanceServiceError,
+)
+from airflow_provider_seedance.hooks.endpoint import Endpoint, warn_if_unencrypted
 
 if TYPE_CHECKING:
     import requests
 
-    from airflow_provider_seedance.hooks.shared_client import SharedClient
+    from airflow_provider_seedance.hooks.async_client import AsyncClient
+    from airflow_provider_seedance.hooks.transport import Transport
 
-GENERATIONS_PATH = "/v1/video/generations"
-MODELS_PATH = "/v1/models"
+log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+Item = TypeVar("Item", Asset, AssetGroup)
 
-def read_generation(answer: Answer, generation_id: str, endpoint: Endpoint) -> Generation:
-    """
-    Read the answer to a query; shared by the synchronous and the asynchronous client.
-
-    :raises SeedanceError: The typed exception where the answer is an error or describes no generation.
-    """
-    if answer.status == 200 and isinstance(answer.body, Mapping):
-        return Generation.from_response(answer.body, generation_id=generation_id)
-    raise error_from(
-        answer.status, answer.body, headers=answer.headers, conn_id=endpoint.conn_id, secrets=(endpoint.api_key,)
-    )
+#: Attempts of a call that costs nothing.
+READ_ATTEMPTS = 4
+#: Seconds before the second attempt; doubled for each further one.
+READ_BACKOFF = 1.0
+#: Pages of a list that are read: a service that repeats itself must not hold a worker for ever.
+MAX_PAGES = 1000
 
 
-class SeedanceHook(AssetCalls):
+class SeedanceHook(BaseHook):
     """
     Talk to the Starrise AI API.
 
     :param seedance_conn_id: The connection: password is the key, host the base URL.
+    :param clock: The time that waits are measured by. Default: the system's.
     """
 
-    def create_generation(
-        self,
-        body: Mapping[str, Any],
-        *,
-        item_name: Callable[[int], str | None] = lambda index: None,
-        secrets: Iterable[str] = (),
-        before_send: Callable[[], None] = lambda: None,
-        after_refusal: Callable[[], None] = lambda: None,
-    ) -> str:
+    conn_name_attr = "seedance_conn_id"
+    default_conn_name = "seedance_default"
+    conn_type = "seedance"
+    hook_name = "Seedance (Starrise AI)"
+
+    def __init__(
+        self, seedance_conn_id: str = default_conn_name, *, clock: Clock = SYSTEM_CLOCK, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.seedance_conn_id = seedance_conn_id
+        self.clock = clock
+
+    # -- the connection
+
+    @cached_property
+    def endpoint(self) -> Endpoint:
+        """
+        The connection, read once.
+
+        :raises AirflowNotFoundException: There is no such connection.
+        :raises SeedanceAuthError: It has no key.
+        :raises SeedanceRequestError: A field cannot be used, or it is of another type.
+        """
+        conn = self.get_connection(self.seedance_conn_id)
+        endpoint = Endpoint.from_connection(conn, conn.extra_dejson)
+        warn_if_unencrypted(endpoint)
+        return endpoint
+
+    @cached_property
+    def _transport(self) -> Transport:
+        from airflow_provider_seedance.hooks.transport import Transport
+
+        return Transport(self.endpoint, self.clock)
+
+    def get_conn(self) -> requests.Session:
+        """Return the ``requests.Session`` of all calls. It carries no key: each call to the service adds it."""
+        return self._transport.session
+
+    def refresh(self) -> None:
+        """Forget the connection, so that the next call reads it again: its key may have been changed meanwhile."""
+        self.close()
+        self.__dict__.pop("_transport", None)
+        self.__dict__.pop("endpoint", None)
+
+    def close(self) -> None:
+        """Close the open connections. The hook stays usable."""
+        if "_transport" in self.__dict__:
+            self._transport.close()
+
+    def send(self, call: Call[T]) -> T:
+        """
+        Send a call to the service, once: the only place where a worker does so.
+
+        :param call: One of :mod:`airflow_provider_seedance.api.calls`.
+        :returns: What the call reads from the response.
+        :raises SeedanceError: The typed exception of any failure; a paid call returns what became of it instead.
+        """
+        transport = self._transport
+        if call.is_paid:
+            transport.close()  # a kept-alive connection may be half dead; one that cannot be made was surely not used
+        try:
+            response = transport.exchange(call)
+        except SeedanceError as e:
+            return call.read_failure(e)
+        return call.read(response)
+
+    def _send_with_retries(self, call: Call[T], attempts: int = READ_ATTEMPTS) -> T:
+        """Send a call that costs nothing, again after a transient error."""
+        attempt = 1
+        while True:
+            try:
+                return self.send(call)
+            except SeedanceError as e:
+                self._wait_before_retry(e, attempt, attempts)
+            attempt += 1
+
+    def _wait_before_retry(self, error: SeedanceError, attempt: int, attempts: int) -> None:
+        """Wait before a call that costs nothing is repeated, or raise its error if it is not."""
+        wait = retry_in(error, attempt, attempts=attempts, backoff=READ_BACKOFF)
+        if wait is None or not is_transient(error):
+            raise error
+        log.warning("%s Retrying in %.0f s.", error, wait)
+        self.clock.sleep(wait)
+
+    def _pay(self, call: PaidCall) -> str:
+        """Send a paid call without a record of it, and repeat it only if nothing can have been created."""
+        attempt = 1
+        while True:
+            answer = self.send(call)
+            wait = answer.retry_in(attempt)
+            if wait is None:
+                return answer.require_id()
+            log.warning("%s Nothing was created. Retrying in %.0f s.", answer.error, wait)
+            self.clock.sleep(wait)
+            attempt += 1
+
+    # -- generations
+
+    def create_generation(self, body: Mapping[str, Any]) -> str:
         """
         Submit a generation: **the call that costs money**. Never repeated unless nothing can have been created.
 
-        :param body: The request's JSON, as :meth:`GenerationRequest.to_json` makes it.
-        :param item_name: Names the parameter behind an index into the request's ``content``, for messages.
-        :param secrets: What messages must not hold, such as the prompt.
-        :param before_send: Called before each time the request is sent.
-        :param after_refusal: Called after each answer that proves that nothing was created.
+        A task that may be retried records its submission first: see :mod:`airflow_provider_seedance.jobs.submit`.
+
+        :param body: The request's JSON, as ``GenerationRequest.to_json`` makes it.
         :returns: The generation's id.
-        :raises SeedanceAmbiguousSubmissionError: where the answer was lost: it may have been created and be billed.
+        :raises SeedanceAmbiguousSubmissionError: The response was lost: it may have been created and be billed.
         :raises SeedanceError: The typed exception of a refusal; nothing was created.
         """
-        payload = encode_body(body)
-
-        def send() -> SubmitAnswer:
-            answer = self._call("POST", GENERATIONS_PATH, data=payload, timeout=self.endpoint.submit_timeout)
-            return read_submit_answer(
-                answer.status,
-                answer.body,
-                headers=answer.headers,
-                conn_id=self.seedance_conn_id,
-                secrets=(self.endpoint.api_key, *secrets),
-                item_name=item_name,
-            )
-
-        return self._pay(send, before_send=before_send, after_refusal=after_refusal)
+        return self._pay(CreateGeneration(encode_body(body)))
 
     def get_generation(self, generation_id: str, *, attempts: int = READ_ATTEMPTS) -> Generation:
         """
-        Ask for a generation. Costs nothing.
+        Query a generation. Free.
 
         :param generation_id: Its id.
-        :param attempts: Tries in place where the service or the network fails; 1 for callers that wait by themselves.
-        :raises SeedanceNotFoundError: where the service does not know it.
+        :param attempts: Attempts in place if the service or the network fails.
+        :raises SeedanceNotFoundError: The service does not know it.
         :raises SeedanceError: The typed exception of any other failure.
         """
-        path = f"{GENERATIONS_PATH}/{check_generation_id(generation_id)}"
-
-        def ask() -> Generation:
-            return read_generation(self._call("GET", path), generation_id, self.endpoint)
-
-        generation: Generation = self._free(ask, attempts)
-        return generation
+        return self._send_with_retries(GetGeneration(check_generation_id(generation_id)), attempts)
 
     def list_models(self) -> list[str]:
         """
-        Return the ids of the models that the key may use. Costs nothing; the route is not promised (contract 0).
+        Return the ids of the models that the key may use. Free; the route is not promised (contract.md#common-rules).
 
         :raises SeedanceError: The typed exception of a failure.
         """
-
-        def ask() -> list[str]:
-            answer = self._call("GET", MODELS_PATH)
-            data = answer.body.get("data") if isinstance(answer.body, Mapping) else None
-            if answer.status == 200 and isinstance(data, list):
-                return [str(model["id"]) for model in data if isinstance(model, Mapping) and "id" in model]
-            raise error_from(
-                answer.status,
-                answer.body,
-                headers=answer.headers,
-                conn_id=self.seedance_conn_id,
-                secrets=(self.endpoint.api_key,),
-            )
-
-        models: list[str] = self._free(ask)
-        return models
+        return self._send_with_retries(ListModels())
 
     def test_connection(self) -> tuple[bool, str]:
         """
-        Check address and key without cost: by the model list, else by asking for a generation that does not exist.
+        Check address and key without cost: by the model list, else by querying a generation that does not exist.
 
         :returns: Whether it works, and what was seen.
         """
@@ -141,6 +218,103 @@ class SeedanceHook(AssetCalls):
         except Exception as e:
             return False, str(e)
 
+    # -- assets: the vendor's page shows the two that create; a service without another route says what to do instead
+
+    def create_asset_group(self, name: str, description: str | None = None) -> str:
+        """
+        Create a group. **It costs money per call.** Never repeated unless nothing can have been created.
+
+        :param name: 1 to 64 characters.
+        :param description: At most 300 characters.
+        :returns: The group's id.
+        :raises SeedanceAmbiguousSubmissionError: The response was lost.
+        """
+        return self._pay(CreateAssetGroup(name, description))
+
+    def create_asset(self, group_id: str, name: str, source: Source) -> str:
+        """
+        Create an asset. **It costs money per call.** Never repeated unless nothing can have been created.
+
+        It is processed for some seconds before it can be used: see :meth:`get_asset`.
+
+        :param group_id: The group it goes into. One that was just created may not be known yet: that is waited out.
+        :param name: 1 to 64 characters, unique in the group.
+        :param source: From :func:`~airflow_provider_seedance.files.inputs.read_source`.
+        :returns: The asset's id.
+        :raises SeedanceAmbiguousSubmissionError: The response was lost.
+        """
+        return self._pay(CreateAsset.of(group_id, name, source))
+
+    def get_asset(self, asset_id: str, *, attempts: int = READ_ATTEMPTS) -> Asset:
+        """
+        Query an asset. Free.
+
+        :param asset_id: Its id.
+        :param attempts: Attempts in place if the service or the network fails.
+        :raises SeedanceNotFoundError: The service does not know it.
+        """
+        return self._send_with_retries(GetAsset(check_asset_id(asset_id)), attempts)
+
+    def delete_asset(self, asset_id: str) -> None:
+        """
+        Delete an asset. Free.
+
+        :raises SeedanceNotFoundError: The service does not know it.
+        """
+        self._send_with_retries(DeleteAsset(check_asset_id(asset_id)))
+
+    def list_assets(
+        self,
+        *,
+        group_id: str | None = None,
+        name: str | None = None,
+        asset_type: AssetType | None = None,
+        page_size: int = 100,
+    ) -> Iterator[Asset]:
+        """
+        Iterate over the key's assets, page by page. Free.
+
+        :param group_id: Only of this group.
+        :param name: Only those whose name contains this.
+        :param asset_type: Only of this type.
+        :param page_size: Assets a page; 100 is the service's limit.
+        """
+        filters: dict[str, Any] = {"GroupIds": [group_id]} if group_id else {}
+        if name:
+            filters["Name"] = name
+        for asset in self._list(ListAssets(filters=filters, page_size=page_size)):
+            if asset_type is None or asset.asset_type == asset_type:
+                yield asset
+
+    def list_asset_groups(self, name: str | None = None, *, page_size: int = 100) -> Iterator[AssetGroup]:
+        """
+        Iterate over the key's groups, page by page. Free.
+
+        :param name: Only those whose name contains this.
+        :param page_size: Groups a page; 100 is the service's limit.
+        """
+        yield from self._list(ListAssetGroups(filters={"Name": name} if name else {}, page_size=page_size))
+
+    def _list(self, call: ListCall[Item]) -> Iterator[Item]:
+        """
+        Iterate over all pages; an empty or a short one is the last, whatever ``TotalCount`` is.
+
+        Old groups have no type, and the filter by type would hide them: if it finds nothing, it is left out.
+        """
+        for filters in ({"GroupType": GROUP_TYPE, **call.filters}, call.filters):
+            seen: set[str] = set()
+            for page in range(1, MAX_PAGES + 1):
+                items = self._send_with_retries(replace(call, filters=filters, page=page))
+                fresh = [item for item in items if item.id not in seen]
+                seen.update(item.id for item in fresh)
+                yield from fresh
+                if len(items) < call.page_size or not fresh:
+                    break
+            if seen:
+                return
+
+    # -- results
+
     @contextlib.contextmanager
     def download(self, url: str, *, start: int = 0, end: int | None = None) -> Iterator[requests.Response]:
         """
@@ -149,47 +323,29 @@ class SeedanceHook(AssetCalls):
         :param url: A link of a generation's result.
         :param start: First byte wanted.
         :param end: Last byte wanted. Default: the file's.
-        :raises SeedanceServiceError: where the host cannot be reached or breaks off.
+        :raises SeedanceServiceError: The host cannot be reached or breaks off.
         """
-        headers = {"Accept-Encoding": "identity"}
-        if start or end is not None:
-            headers["Range"] = f"bytes={start}-{'' if end is None else end}"
-        with (
-            transport_errors("The storage of the result"),
-            self.get_conn().get(
-                url,
-                headers=headers,
-                auth=_no_auth,
-                stream=True,
-                timeout=(CONNECT_TIMEOUT, self.endpoint.timeout),
-                **self._transport(),
-            ) as response,
-        ):
+        byte_range = f"bytes={start}-{'' if end is None else end}" if start or end is not None else None
+        with self._transport.download(url, byte_range) as response:
             yield response
 
     def size_of(self, url: str) -> int | None:
         """
-        Return the bytes of the file behind a signed link, None where its storage does not say.
+        Return the bytes of the file behind a signed link, None if its storage does not report them.
 
-        Asks for the first byte: a link that is signed for GET is refused for HEAD.
-
-        :raises SeedanceServiceError: where the link is refused, or the host cannot be reached.
+        :raises SeedanceServiceError: The link is refused, or the host cannot be reached.
         """
+        attempt = 1
+        while True:
+            try:
+                with self.download(url, end=0) as response:  # a link that is signed for GET is refused for HEAD
+                    return read_link_answer(response.status_code, response.headers, start=0).size
+            except SeedanceError as e:
+                self._wait_before_retry(e, attempt, READ_ATTEMPTS)
+            attempt += 1
 
-        def ask() -> int | None:
-            with self.download(url, end=0) as response:
-                return read_link_answer(response.status_code, response.headers, start=0).size
-
-        size: int | None = self._free(ask)
-        return size
-
-    def shared_client(self) -> AbstractAsyncContextManager[SharedClient]:
+    def shared_client(self) -> AbstractAsyncContextManager[AsyncClient]:
         """Return the asynchronous client that all triggers of an event loop share, as a context manager."""
-        from airflow_provider_seedance.hooks.shared_client import shared_client
+        from airflow_provider_seedance.hooks.async_client import shared_client
 
         return shared_client(self.seedance_conn_id)
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Send no credentials at all: without this, requests would look into a netrc file."""
-    return request

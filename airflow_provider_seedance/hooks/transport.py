@@ -1,88 +1,47 @@
 """
-The synchronous way to the service: what an answer is, what a broken call is, and when a call is repeated.
+The synchronous way to the service and to the storage of its results, over ``requests``.
 
-Failures of ``requests`` become ours here, without any address's query in them, and with the one fact that matters for
-a paid call: whether anything of it may have reached the service.
+Failures of ``requests`` become the provider's own here, without any address's query in them, and with the one fact that
+matters for a paid call: whether any of it may have reached the service (decisions.md#paying-once).
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
+import ssl
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
+
+from airflow_provider_seedance import __version__
+from airflow_provider_seedance.api.calls import Call
 from airflow_provider_seedance.api.redact import redact
+from airflow_provider_seedance.api.response import Response, parse_body
+from airflow_provider_seedance.clock import Clock
 from airflow_provider_seedance.exceptions import (
-    SeedanceRateLimitError,
+    SeedanceError,
     SeedanceRequestError,
     SeedanceServiceError,
+    SeedanceTransportError,
 )
+from airflow_provider_seedance.hooks.endpoint import CONNECT_TIMEOUT, MAX_RESPONSE, Endpoint
 
-if TYPE_CHECKING:
-    import requests
-    from tenacity import Future, RetryCallState, Retrying
+#: Redirects of a download that are followed.
+MAX_REDIRECTS = 5
+#: How the provider names itself to servers.
+USER_AGENT = f"airflow-provider-seedance/{__version__}"
 
-log = logging.getLogger(__name__)
-
-#: Seconds that a worker waits in place at the most; a longer ``Retry-After`` is left to the task's retries.
-MAX_WAIT_IN_PLACE = 60.0
-#: Seconds to connect, within a call's time.
-CONNECT_TIMEOUT = 20.0
-#: Bytes of an answer that are read. The largest known one has a few KB.
-MAX_ANSWER = 8 * 1024 * 1024
-
-
-class TransportError(SeedanceServiceError):
-    """
-    A call did not get its answer.
-
-    :param sent: Whether anything of the request may have reached the service.
-    """
-
-    def __init__(self, message: str = "", *, sent: bool = True, **details: Any) -> None:
-        super().__init__(message, **details)
-        self.sent = sent
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer: the body is parsed JSON, or text where it is none."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: object
-
-
-def parse_body(raw: bytes) -> object:
-    """Return an answer's JSON, or its text where it is none."""
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        return raw[:1000].decode("utf-8", "replace")
-
-
-def read_body(response: requests.Response, *, deadline: float) -> bytes:
-    """Read an answer within its time and size: a peer that trickles must not hold a worker for ever."""
-    raw = bytearray()
-    for part in response.iter_content(65536):
-        raw += part
-        if len(raw) > MAX_ANSWER or time.monotonic() > deadline:
-            raise TransportError(f"The answer of {urlsplit(response.url).hostname} was too long or too slow.")
-    return bytes(raw)
-
-
-#: Whether a byte of this thread's request has been written: the one fact that says if the service may have seen it.
+#: Whether a byte of this thread's latest request has been written.
 _request = threading.local()
 
 
 class _WatchedConnection:
-    """Mixed into a connection of urllib3: notes the first byte of a request, which a handshake or a CONNECT is not."""
+    """Mixed into a connection of urllib3: notes the first byte of a request; a handshake or a CONNECT is none."""
 
     _connecting = False
 
@@ -103,129 +62,195 @@ class _WatchedConnection:
         super().send(data)  # type: ignore[misc]
 
 
-def watched_session() -> requests.Session:
-    """Make a session whose connections note the first byte of a request, whatever proxy they go through."""
-    import requests
-    from requests.adapters import HTTPAdapter
+class _WatchedAdapter(HTTPAdapter):
+    """Makes watched connections, whatever proxy they go through."""
 
-    class Adapter(HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, **kwargs)
-            _watch(self.poolmanager)
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the manager of direct connections."""
+        super().init_poolmanager(*args, **kwargs)
+        _watch(self.poolmanager)
 
-        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-            known = proxy in self.proxy_manager
-            manager = super().proxy_manager_for(proxy, **kwargs)
-            if not known:
-                _watch(manager)
-            return manager
-
-    session = requests.Session()
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, Adapter())
-    return session
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Return the manager of connections through a proxy."""
+        known = proxy in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not known:
+            _watch(manager)
+        return manager
 
 
 def _watch(manager: Any) -> None:
-    manager.pool_classes_by_scheme = {
-        scheme: type(
-            pool.__name__,
-            (pool,),
-            {"ConnectionCls": type(pool.ConnectionCls.__name__, (_WatchedConnection, pool.ConnectionCls), {})},
+    pools = {}
+    for scheme, pool in manager.pool_classes_by_scheme.items():
+        connection = type("WatchedConnection", (_WatchedConnection, pool.ConnectionCls), {})
+        pools[scheme] = type("WatchedPool", (pool,), {"ConnectionCls": connection})
+    manager.pool_classes_by_scheme = pools
+
+
+class Transport:
+    """
+    A session with the service.
+
+    :param endpoint: Where the service is.
+    :param clock: Bounds how long a response may take.
+    """
+
+    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self.session = requests.Session()
+        self.session.headers["User-Agent"] = USER_AGENT
+        for scheme in ("https://", "http://"):
+            self.session.mount(scheme, _WatchedAdapter())
+
+    def close(self) -> None:
+        """Close the connections. The session stays usable."""
+        self.session.close()
+
+    def exchange(self, call: Call[Any]) -> Response:
+        """
+        Send a call, once. Redirects are not followed: they would carry the key along.
+
+        :raises SeedanceTransportError: There was no response.
+        :raises SeedanceRequestError: The call cannot be sent: an address, a proxy or a certificate is wrong.
+        """
+        endpoint = self._endpoint
+        timeout = endpoint.submit_timeout if call.is_paid else endpoint.timeout
+        headers = {"Accept": "application/json"}
+        body = call.body
+        if body is not None:
+            headers["Content-Type"] = call.content_type
+        with (
+            transport_errors(endpoint.base_url, conn_id=endpoint.conn_id),
+            self._open(
+                call.method, endpoint.base_url + call.path, headers, body, key=endpoint.api_key, timeout=timeout
+            ) as response,
+        ):
+            raw = self._read(response, self._clock.now() + timeout)
+            return Response(
+                response.status_code,
+                parse_body(raw),
+                {name.lower(): value for name, value in response.headers.items()},
+                endpoint.conn_id,
+                (endpoint.api_key,),
+            )
+
+    @contextlib.contextmanager
+    def download(self, url: str, byte_range: str | None) -> Iterator[requests.Response]:
+        """
+        Open a signed link for streaming, without the key: it is another host's, and the link is its own permission.
+
+        :param url: The link. Its redirects are followed, to http(s) only.
+        :param byte_range: A ``Range`` header.
+        :raises SeedanceServiceError: The host cannot be reached, breaks off, or redirects in circles.
+        """
+        headers = {"Accept-Encoding": "identity", **({"Range": byte_range} if byte_range else {})}
+        with transport_errors(RESULT_STORAGE):
+            for _ in range(MAX_REDIRECTS + 1):
+                with self._open("GET", url, headers, timeout=self._endpoint.timeout) as response:
+                    location = response.headers.get("Location") if response.is_redirect else None
+                    if location is None:
+                        yield response
+                        return
+                    url = urljoin(url, location)
+                if urlsplit(url).scheme not in ("http", "https"):
+                    raise SeedanceServiceError(f"{RESULT_STORAGE} redirects to an address that is not http(s).")
+            raise SeedanceServiceError(f"{RESULT_STORAGE} redirects more than {MAX_REDIRECTS} times.")
+
+    def _open(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: Any = None,
+        *,
+        key: str | None = None,
+        timeout: float,
+    ) -> requests.Response:
+        """Send one request past the session's own handling of redirects, which reads their bodies and sends on keys."""
+        _request.written = False
+        endpoint = self._endpoint
+        request = requests.Request(method, url, headers=headers, data=body, auth=_BearerAuth(key))
+        proxies = {"http": endpoint.proxy, "https": endpoint.proxy} if endpoint.proxy else {}
+        settings: dict[str, Any] = dict(
+            self.session.merge_environment_settings(url, proxies, True, endpoint.verify, None)
         )
-        for scheme, pool in manager.pool_classes_by_scheme.items()
-    }
+        return self.session.get_adapter(url).send(
+            self.session.prepare_request(request), timeout=(min(CONNECT_TIMEOUT, timeout), timeout), **settings
+        )
+
+    def _read(self, response: requests.Response, deadline: float) -> bytes:
+        """Read a response within its time and size: a peer that trickles must not hold a worker."""
+        raw = bytearray()
+        for part in response.iter_content(65536):
+            raw += part
+            if len(raw) > MAX_RESPONSE or self._clock.now() > deadline:
+                raise SeedanceTransportError(
+                    f"The response of {urlsplit(response.url).hostname} was too long or too slow."
+                )
+        return bytes(raw)
+
+
+#: The peer of a download, in messages.
+RESULT_STORAGE = "The storage of the result"
+
+
+class _BearerAuth(requests.auth.AuthBase):
+    """Sends this key, or none. Without an ``auth`` of ours, requests would look into a netrc file."""
+
+    def __init__(self, key: str | None) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._key is not None:
+            request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
 
 
 @contextlib.contextmanager
 def transport_errors(peer: str, conn_id: str | None = None) -> Iterator[None]:
-    """Turn the failures of requests into ours, which hold no link, and tell whether anything was sent."""
-    import requests
-    from urllib3.exceptions import HTTPError
+    """
+    Turn the failures of requests and urllib3 into the provider's own, which contain no link.
 
-    hint = f" Check the host of connection {conn_id!r} and the network." if conn_id else ""
-    _request.written = False
+    :param peer: Who was spoken to, for messages.
+    :param conn_id: The connection to name in remedies.
+    """
     try:
         yield
-    except (OSError, HTTPError, ValueError) as e:  # all of requests' own are OSErrors; a URL or a proxy can be no such
-        if _request.written:
-            what = (
-                "did not answer in time" if isinstance(e, requests.exceptions.Timeout) else "broke the connection off"
-            )
-            raise TransportError(f"{peer} {what} ({_cause(e)}).{hint}") from None
-        if isinstance(e, requests.exceptions.SSLError):
-            raise SeedanceRequestError(
-                f"The certificate of {peer} does not verify ({_cause(e)}). Set 'verify' in the extra of connection "
-                f"{conn_id or 'seedance_default'!r} to the CA bundle's path.",
-                field="verify",
-            ) from None
-        if isinstance(e, requests.exceptions.ConnectionError | requests.exceptions.Timeout):
-            raise TransportError(f"{peer} cannot be reached ({_cause(e)}).{hint}", sent=False) from None
-        raise SeedanceRequestError(
-            f"{peer} cannot be asked ({_cause(e)}). Check the address and proxy, and the CA bundle.{hint}", field="host"
-        ) from None
+    # all of requests' own are OSErrors; a bad URL or proxy can be a ValueError, a body read past requests an HTTPError
+    except (OSError, HTTPError, ValueError) as e:
+        raise _typed_error(e, peer, conn_id) from None
 
 
-def _cause(error: BaseException) -> str:
-    """Name the innermost cause by its type and system message: never by a text that may hold an address's query."""
-    seen: BaseException = error
-    for _ in range(10):
-        inner = getattr(seen, "reason", None) or (seen.args[0] if seen.args else None) or seen.__cause__
-        if not isinstance(inner, BaseException):
-            break
-        seen = inner
-    if isinstance(seen, OSError) and seen.strerror:
-        return f"{type(seen).__name__}: {redact(seen.strerror)}"
-    return type(seen).__name__
-
-
-def is_passing(outcome: Future) -> bool:
-    """Whether a call that costs nothing is worth another try: the failure passes by itself, and soon."""
-    error = outcome.exception()
-    return isinstance(error, SeedanceServiceError | SeedanceRateLimitError) and waits_shortly(error)
-
-
-def waits_shortly(error: BaseException | None) -> bool:
-    asked = getattr(error, "retry_after", None)
-    return asked is None or asked <= MAX_WAIT_IN_PLACE
-
-
-def retrying(attempts: int, backoff: float, again: Callable[[Future], bool]) -> Retrying:
-    """
-    Build the repetition of a call: exponential backoff with jitter, ``Retry-After`` winning.
-
-    :param again: Whether what came of a try calls for another.
-    """
-    from tenacity import Retrying, stop_after_attempt, wait_exponential, wait_random
-
-    grow = wait_exponential(multiplier=backoff, max=MAX_WAIT_IN_PLACE) + wait_random(0, backoff / 2)
-
-    def wait(state: RetryCallState) -> float:
-        error = _error_of(state)
-        asked = error.retry_after if isinstance(error, SeedanceRateLimitError) else None
-        return asked if asked is not None else grow(state)
-
-    def say(state: RetryCallState) -> None:
-        pause = state.next_action.sleep if state.next_action else 0
-        log.warning("%s Trying again in %.0f s; nothing was created.", _error_of(state), pause)
-
-    def last(state: RetryCallState) -> Any:
-        return state.outcome.result() if state.outcome else None
-
-    return Retrying(
-        stop=stop_after_attempt(attempts),
-        wait=wait,
-        retry=lambda state: state.outcome is not None and again(state.outcome),
-        before_sleep=say,
-        retry_error_callback=last,
+def _typed_error(error: Exception, peer: str, conn_id: str | None) -> SeedanceError:
+    hint = f" Check the host of connection {conn_id!r} and the network." if conn_id else ""
+    inner = _innermost(error)
+    # the type and the system's message: never a text that may hold an address's query
+    cause = type(inner).__name__
+    if isinstance(inner, OSError) and inner.strerror:
+        cause = f"{cause}: {redact(inner.strerror)}"
+    if getattr(_request, "written", True):  # a body may be read by another thread than asked for it
+        timed_out = isinstance(error, requests.exceptions.Timeout)
+        what = "did not answer in time" if timed_out else "broke the connection off"
+        return SeedanceTransportError(f"{peer} {what} ({cause}).{hint}")
+    if isinstance(inner, ssl.CertificateError) or "CERTIFICATE_VERIFY_FAILED" in cause:
+        return SeedanceRequestError(
+            f"The certificate of {peer} does not verify ({cause}). Set 'verify' in the extra of connection "
+            f"{conn_id or 'seedance_default'!r} to the CA bundle's path.",
+            field="verify",
+        )
+    if isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.Timeout):
+        return SeedanceTransportError(f"{peer} cannot be reached ({cause}).{hint}", sent=False)
+    return SeedanceRequestError(
+        f"{peer} cannot be called ({cause}). Check the address, the proxy and the CA bundle.{hint}", field="host"
     )
 
 
-def _error_of(state: RetryCallState) -> BaseException | None:
-    """The error of a try, whether it was raised or stands in the judged answer."""
-    if state.outcome is None:
-        return None
-    if state.outcome.failed:
-        return state.outcome.exception()
-    error: BaseException | None = getattr(state.outcome.result(), "error", None)
+def _innermost(error: BaseException) -> BaseException:
+    """Return the exception that the others wrap."""
+    for _ in range(10):
+        inner = getattr(error, "reason", None) or (error.args[0] if error.args else None) or error.__cause__
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
     return error

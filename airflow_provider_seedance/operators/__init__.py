@@ -1,0 +1,1 @@
+"""Operators: create videos and assets."""

@@ -1,0 +1,1 @@
+"""Sensors: wait for generations and assets that another task, or somebody else, created."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_seedance.api.ids import check_generation_id
 from airflow_provider_seedance.api.limits import DEFAULT_POLL_INTERVAL
-from airflow_provider_seedance.hooks.hidden import Hidden, reveal
-from airflow_provider_seedance.hooks.task import GenerationTask
+from airflow_provider_seedance.api.parse import as_int, as_mapping, as_text
+from airflow_provider_seedance.api.redact import Redacted, unwrap
 from airflow_provider_seedance.links import SeedanceVideoLink
-from airflow_provider_seedance.sensors.base import BaseSeedanceSensor
+from airflow_provider_seedance.sensors.base import MIN_POLL_INTERVAL, BaseSeedanceSensor
+from airflow_provider_seedance.tasks import GenerationTask
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
     from airflow_provider_seedance.api.generation import Generation
-    from airflow_provider_seedance.api.polling import BasePoller, PollDecision, Poller
-    from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
+    from airflow_provider_seedance.api.polling import Finished, GenerationPoller
 
 
 class SeedanceGenerationSensor(GenerationTask, BaseSeedanceSensor):
@@ -28,21 +29,22 @@ class SeedanceGenerationSensor(GenerationTask, BaseSeedanceSensor):
 
     :param generation: A generation id, or the result of
         :class:`~airflow_provider_seedance.operators.video.SeedanceGenerateVideoOperator`.
-    :param deferrable: True (default) waits in the triggerer; False pokes as ``mode`` says (``poke``, ``reschedule``).
-    :param poke_interval: Seconds between two looks. Default: 15, the vendor's advice.
+    :param deferrable: True waits in the triggerer; False pokes as ``mode`` says (``poke``, ``reschedule``). Default:
+        True, unless ``AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE`` says otherwise.
+    :param poke_interval: Seconds between status checks. Default: 15, as the vendor recommends.
     :param timeout: Seconds after which it fails with
-        :class:`~airflow_provider_seedance.exceptions.SeedanceSensorTimeoutError`, or skips with ``soft_fail``. Airflow
-        does not retry that. Default: 3600.
+        :class:`~airflow_provider_seedance.sensors.base.SeedanceSensorTimeoutError`, or skips with ``soft_fail``.
+        Airflow does not retry that. Default: 3600.
     :param seedance_conn_id: The connection.
     :returns: As :class:`~airflow_provider_seedance.operators.video.SeedanceGenerateVideoOperator`, also pushed key by
         key.
+    :raises SeedanceError: The typed exception of any outcome but success.
     """
 
     template_fields: Sequence[str] = ("generation", "seedance_conn_id")
-    event_key = "generation_id"
     operator_extra_links = (SeedanceVideoLink(),)
-    #: Where the extra link leads, once the video is there.
-    video_link = Hidden("")
+    #: What the extra link opens, once the video exists.
+    video_link = Redacted("")
 
     def __init__(
         self,
@@ -55,47 +57,33 @@ class SeedanceGenerationSensor(GenerationTask, BaseSeedanceSensor):
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.generation = generation
 
-    def _poller(
-        self, *, deadline: float, submitted_at: float | None = None, counts: Mapping[str, Any] | None = None
-    ) -> Poller:
-        from airflow_provider_seedance.api.generation import check_generation_id
-        from airflow_provider_seedance.api.polling import Poller
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Fetch the generation that the trigger's event is about, and return the result or raise its error."""
+        from airflow_provider_seedance.jobs.wait import complete_generation
 
-        return Poller(
-            generation_id=check_generation_id(reveal(self.generation)),
+        _, finished, generation = complete_generation(self.hook, event)
+        return self._end(finished, generation)
+
+    def _poller(
+        self, *, deadline: float, submitted_at: float, counts: Mapping[str, Any] | None = None
+    ) -> GenerationPoller:
+        from airflow_provider_seedance.api.polling import GenerationPoller
+
+        return GenerationPoller(
+            check_generation_id(unwrap(self.generation)),
             deadline=deadline,
-            submitted_at=submitted_at or time.time(),
-            poll_interval=max(self.poke_interval, 0.001),
+            submitted_at=submitted_at,
+            poll_interval=max(self.poke_interval, MIN_POLL_INTERVAL),
             counts=counts,
         )
 
-    def _asker(self) -> Callable[[str], Generation]:
-        return partial(self.hook.get_generation, attempts=1)
+    def _result(self, finished: Finished, state: Generation | None) -> dict[str, Any]:
+        from airflow_provider_seedance.jobs.wait import require_generation
 
-    def _trigger(self, poller: BasePoller) -> SeedanceGenerationTrigger:
-        from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
-
-        return SeedanceGenerationTrigger(
-            seedance_conn_id=self.seedance_conn_id,
-            generation_id=poller.subject_id,
-            deadline=poller.deadline,
-            submitted_at=poller.submitted_at,
-            poll_interval=poller.poll_interval,
-        )
-
-    def _fetch(self, subject_id: str, decision: PollDecision) -> Generation | None:
-        from airflow_provider_seedance.hooks.waiting import fetch_outcome
-
-        return fetch_outcome(self.hook, subject_id, decision)
-
-    def _result(self, decision: PollDecision, state: Generation | None) -> dict[str, Any]:
-        from airflow_provider_seedance.api.parse import as_int, as_mapping, as_text
-        from airflow_provider_seedance.hooks.waiting import require_success
-
-        generation = require_success(decision, state)
-        self.video_link = Hidden(generation.video_url or "")
-        given = as_mapping(reveal(self.generation))
-        self._tell(generation, given=given)
+        generation = require_generation(finished, state)
+        self.video_link = Redacted(generation.video_url or "")
+        given = as_mapping(unwrap(self.generation))
+        self._keep_lineage_facts(generation, upstream_result=given)
         self.log.info("Generation %s succeeded: %s tokens.", generation.generation_id, generation.total_tokens)
         return generation.to_result(
             conn_id=self.seedance_conn_id,

@@ -1,0 +1,1 @@
+"""Transfers: save results to storage."""

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
-
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from typing import TYPE_CHECKING
 
 from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL
+from airflow_provider_seedance.triggers.base import BaseSeedanceTrigger
+
+if TYPE_CHECKING:
+    from airflow_provider_seedance.api.polling import AssetPoller
 
 
-class SeedanceAssetTrigger(BaseTrigger):
+class SeedanceAssetTrigger(BaseSeedanceTrigger):
     """
-    Ask for an asset until it can be used, has failed, or the deadline passed; then send one event.
+    Poll an asset until it can be used, has failed, or the deadline passed; then send one event.
 
     :param seedance_conn_id: The connection.
     :param asset_id: The asset.
-    :param deadline: Unix seconds after which it looks once more and gives up.
+    :param deadline: Unix seconds at which it polls once more and gives up.
     :param created_at: Unix seconds of the creation: "not found" is tolerated for 20 s from then.
-    :param poll_interval: Seconds between two looks.
+    :param poll_interval: Seconds between status checks. Default: 5.
     """
+
+    fields = ("seedance_conn_id", "asset_id", "deadline", "created_at", "poll_interval")
+    id_field = "asset_id"
 
     def __init__(
         self,
@@ -30,38 +34,17 @@ class SeedanceAssetTrigger(BaseTrigger):
         created_at: float,
         poll_interval: float = DEFAULT_ASSET_POLL_INTERVAL,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.seedance_conn_id = seedance_conn_id
+        super().__init__(seedance_conn_id=seedance_conn_id, deadline=deadline, poll_interval=poll_interval)
         self.asset_id = asset_id
-        self.deadline = deadline
         self.created_at = created_at
-        self.poll_interval = poll_interval
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class path and the arguments."""
-        return (
-            "airflow_provider_seedance.triggers.asset.SeedanceAssetTrigger",
-            {
-                "seedance_conn_id": self.seedance_conn_id,
-                "asset_id": self.asset_id,
-                "deadline": self.deadline,
-                "created_at": self.created_at,
-                "poll_interval": self.poll_interval,
-            },
-        )
+    def poller(self) -> AssetPoller:
+        """Return the poller of the wait."""
+        from airflow_provider_seedance.api.polling import AssetPoller
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and send one event: ``{"version", "asset_id", "outcome", "reason", "message"}``."""
-        from airflow_provider_seedance.api.assets import AssetPoller
-        from airflow_provider_seedance.api.polling import to_event
-        from airflow_provider_seedance.hooks.seedance import SeedanceHook
-        from airflow_provider_seedance.hooks.waiting import wait_async
-
-        poller = AssetPoller(
+        return AssetPoller(
             self.asset_id,
             deadline=self.deadline,
             submitted_at=self.created_at,
             poll_interval=self.poll_interval,
         )
-        decision = await wait_async(SeedanceHook(self.seedance_conn_id), poller, lambda client: client.get_asset)
-        yield TriggerEvent(to_event(self.asset_id, decision, key="asset_id"))

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from typing import Any
-
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from typing import TYPE_CHECKING
 
 from airflow_provider_seedance.api.limits import DEFAULT_POLL_INTERVAL
+from airflow_provider_seedance.triggers.base import BaseSeedanceTrigger
+
+if TYPE_CHECKING:
+    from airflow_provider_seedance.api.polling import GenerationPoller
 
 log = logging.getLogger(__name__)
 
 
-class SeedanceGenerationTrigger(BaseTrigger):
+class SeedanceGenerationTrigger(BaseSeedanceTrigger):
     """
-    Ask for a generation until it ended or the deadline passed, then send one event.
-
-    Its arguments and its event hold ids, numbers and short words only: Airflow stores both and logs the event. A
-    triggerer restart runs it again from its arguments; nothing it had counted matters.
+    Poll a generation until it ended or the deadline passed, then send one event.
 
     :param seedance_conn_id: The connection.
     :param generation_id: The generation.
-    :param deadline: Unix seconds after which it looks once more and gives up. Wall clock, so that it survives restarts.
+    :param deadline: Unix seconds at which it polls once more and gives up. Wall clock, so that it survives restarts.
     :param submitted_at: Unix seconds of the submission: "not found" is tolerated for 60 s from then.
-    :param poll_interval: Seconds between two looks.
+    :param poll_interval: Seconds between status checks. Default: 15, as the vendor recommends.
     """
+
+    fields = ("seedance_conn_id", "generation_id", "deadline", "submitted_at", "poll_interval")
+    id_field = "generation_id"
 
     def __init__(
         self,
@@ -36,45 +37,25 @@ class SeedanceGenerationTrigger(BaseTrigger):
         submitted_at: float,
         poll_interval: float = DEFAULT_POLL_INTERVAL,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.seedance_conn_id = seedance_conn_id
+        super().__init__(seedance_conn_id=seedance_conn_id, deadline=deadline, poll_interval=poll_interval)
         self.generation_id = generation_id
-        self.deadline = deadline
         self.submitted_at = submitted_at
-        self.poll_interval = poll_interval
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class path and the arguments."""
-        return (
-            "airflow_provider_seedance.triggers.generation.SeedanceGenerationTrigger",
-            {
-                "seedance_conn_id": self.seedance_conn_id,
-                "generation_id": self.generation_id,
-                "deadline": self.deadline,
-                "submitted_at": self.submitted_at,
-                "poll_interval": self.poll_interval,
-            },
-        )
+    def poller(self) -> GenerationPoller:
+        """Return the poller of the wait."""
+        from airflow_provider_seedance.api.polling import GenerationPoller
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and send one event: ``{"version", "generation_id", "outcome", "reason", "message"}``."""
-        from airflow_provider_seedance.api.polling import Poller, to_event
-        from airflow_provider_seedance.hooks.seedance import SeedanceHook
-        from airflow_provider_seedance.hooks.waiting import wait_async
-
-        poller = Poller(
-            generation_id=self.generation_id,
+        return GenerationPoller(
+            self.generation_id,
             deadline=self.deadline,
             submitted_at=self.submitted_at,
             poll_interval=self.poll_interval,
         )
-        hook = SeedanceHook(self.seedance_conn_id)
-        decision = await wait_async(hook, poller, lambda client: client.get_generation)
-        yield TriggerEvent(to_event(self.generation_id, decision))
 
     async def on_kill(self) -> None:
-        """Say what is true when a person ends the deferred task: the service has no cancel (contract 0)."""
+        """Log what is true when a person ends the deferred task: the service cannot cancel a generation."""
         log.warning(
-            "Generation %s goes on and is billed: the service cannot cancel it. A retry or a Clear picks it up.",
+            "Generation %s keeps running and is billed: the service cannot cancel it. "
+            "A retry or clearing the task re-attaches.",
             self.generation_id,
         )

@@ -168,7 +168,7 @@ def test_operators_hook_and_sensors_need_no_extra(bare: Environment) -> None:
         "import importlib.util\n"
         "from airflow_provider_seedance.files.inputs import load_media\n"
         "from airflow_provider_seedance.hooks.seedance import SeedanceHook\n"
-        "from airflow_provider_seedance.hooks.shared_client import SharedClient\n"
+        "from airflow_provider_seedance.hooks.async_client import AsyncClient\n"
         "from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator\n"
         "from airflow_provider_seedance.sensors.generation import SeedanceGenerationSensor\n"
         "print(importlib.util.find_spec('av'), importlib.util.find_spec('PIL'))"

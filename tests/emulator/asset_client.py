@@ -56,14 +56,14 @@ def refusal(answer: requests.Response) -> tuple[int, str, str]:
 
 
 def picture(width: int = 400, height: int = 400, form: str = "png") -> bytes:
-    """A plain red image."""
+    """Make a plain red image."""
     buffer = io.BytesIO()
     Image.new("RGB", (width, height), (220, 40, 40)).save(buffer, form.upper())
     return buffer.getvalue()
 
 
 def clip(width: int = 864, height: int = 496, seconds: float = 3, fps: int = 24, form: str = "mp4") -> bytes:
-    """A grey video."""
+    """Make a gray video."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=form) as container:
         stream: Any = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast", "threads": "1"})
@@ -90,5 +90,5 @@ def sound(seconds: float = 3) -> bytes:
 
 
 def uri(data: bytes, declared: str = "image/png") -> str:
-    """A data URI."""
+    """Make a data URI."""
     return f"data:{declared};base64,{base64.b64encode(data).decode()}"

@@ -16,7 +16,8 @@ BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}]}
 
 
 def raw_create(emulator: Emulator, *, send_body: bool = True) -> bytes:
-    """Send a create request over a bare socket and return all that comes before the end of the connection.
+    """
+    Send a create request over a bare socket and return all that comes before the end of the connection.
 
     :raises ConnectionResetError: the connection was reset
     """

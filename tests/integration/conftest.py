@@ -9,15 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_seedance.emulator import Emulator
+from tests.result_service import MIB, ResultService, mp4, result_service
 from tests.s3 import BUCKET, client, connection, emptied, s3_server
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the waits before a trigger's first poll and between tries of a call; their number and kind stay."""
-    monkeypatch.setattr("airflow_provider_seedance.api.polling.FIRST_POLL_DELAY", 0.05)
-    monkeypatch.setattr("airflow_provider_seedance.hooks.base.READ_BACKOFF", 0.01)
-    monkeypatch.setattr("airflow_provider_seedance.hooks.base.SUBMIT_BACKOFF", 0.01)
 
 
 @pytest.fixture
@@ -70,3 +63,11 @@ def s3(_s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     yield made
     emptied(made)
     made.delete_bucket(Bucket=BUCKET)
+
+
+@pytest.fixture
+def service(connect: Callable[..., None]) -> Iterator[ResultService]:
+    """A service whose one generation has the file that a test puts there; ``seedance_default`` points to it."""
+    with result_service(mp4(3 * MIB)) as service:
+        connect(host=service.url)
+        yield service

@@ -11,6 +11,7 @@ from PIL import Image
 
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import (
+    SeedanceAmbiguousSubmissionError,
     SeedanceError,
     SeedanceNotFoundError,
     SeedanceRequestError,
@@ -18,7 +19,6 @@ from airflow_provider_seedance.exceptions import (
     SeedanceTimeoutError,
 )
 from airflow_provider_seedance.files.inputs import SMALL, read_source
-from airflow_provider_seedance.hooks import creation
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.operators.assets import (
     SeedanceCreateAssetGroupOperator,
@@ -30,12 +30,6 @@ from airflow_provider_seedance.sensors.asset import SeedanceAssetSensor
 from tests.harness import Task, WorkerCrash
 
 LINK = "https://example.com/hero.png"
-
-
-@pytest.fixture(autouse=True)
-def quick_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the waits between looks for something whose creation was not answered."""
-    monkeypatch.setattr(creation, "SEARCH_INTERVAL", 0.05)
 
 
 def picture(width: int = 400, height: int = 400, colour: str = "red") -> bytes:
@@ -78,11 +72,11 @@ def test_group_of_another_name_is_another_group(emulator: Emulator) -> None:
 
 
 def test_several_groups_of_one_name_are_told_and_the_oldest_taken(
-    emulator: Emulator, capsys: pytest.CaptureFixture[str]
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = [SeedanceHook().create_asset_group("twice") for _ in range(2)]
     assert group_task("twice").run() == min(made)
-    assert "2 groups are named 'twice'" in capsys.readouterr().out
+    assert "2 groups are named 'twice'" in caplog.text
 
 
 def test_group_that_exists_can_be_refused_or_created_again(emulator: Emulator, group_id: str) -> None:
@@ -293,7 +287,8 @@ def die_at(task: Task, point: str) -> None:
             store.after_set = crash_on(intent=False)
 
 
-POINTS = ["before", "after_intent", "after_create", "after_id"]
+#: Points at which a worker dies without leaving doubt: nothing was created, or it can be listed.
+POINTS = ["before", "after_create", "after_id"]
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -322,6 +317,50 @@ def test_worker_that_dies_over_a_group_is_followed_by_one_that_pays_nothing_agai
     assert emulator.stats()["asset_groups_created"] == 1
 
 
+@pytest.mark.parametrize("what", ["asset", "group"])
+def test_worker_that_dies_before_anything_can_be_listed_stops_until_a_person_clears(
+    emulator: Emulator, group_id: str, what: str
+) -> None:
+    task = asset_task(group_id) if what == "asset" else group_task("another")
+    die_at(task, "after_intent")
+    with pytest.raises(WorkerCrash):
+        task.run()
+    for _ in range(2):
+        with pytest.raises(SeedanceAmbiguousSubmissionError, match=rf"{what} may exist.*Clearing the task lists again"):
+            task.run()
+    assert emulator.stats()["asset_calls_billed"] == 1
+    task.clear()
+    assert task.run()
+    assert emulator.stats()["asset_calls_billed"] == 2
+
+
+def test_creation_that_is_listed_late_is_found_by_the_next_try(emulator: Emulator, group_id: str) -> None:
+    emulator.fault(route="ListAssetGroups", status=200, json={"Items": [], "TotalCount": 0}, count=0)
+    emulator.fault(route="CreateAssetGroup", drop="after_body")
+    task = group_task("another")
+    with pytest.raises(SeedanceAmbiguousSubmissionError):
+        task.run()
+    emulator.clear_faults()
+    assert task.run() in {group["id"] for group in emulator.asset_groups()}
+    assert emulator.stats()["asset_groups_created"] == 2
+
+
+@pytest.mark.parametrize("cleared", [True, False])
+def test_neither_a_retry_nor_clearing_pays_for_what_was_not_delivered(
+    emulator: Emulator, group_id: str, cleared: bool
+) -> None:
+    emulator.fault(route="asset_fate", stuck=True)
+    task = asset_task(group_id, if_exists="create", timeout=1)
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    emulator.finish()
+    if cleared:
+        task.clear()
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    assert emulator.stats()["assets_created"] == 1
+
+
 def test_refused_create_leaves_no_memory(emulator: Emulator, group_id: str) -> None:
     emulator.fault(
         route="CreateAsset", status=403, json={"code": "insufficient_user_quota", "message": "x", "data": None}
@@ -337,37 +376,29 @@ def test_refused_create_leaves_no_memory(emulator: Emulator, group_id: str) -> N
 # -- hook
 
 
-def test_everything_can_be_listed_renamed_and_deleted(emulator: Emulator, group_id: str) -> None:
+def test_everything_can_be_listed_and_deleted(emulator: Emulator, group_id: str) -> None:
     hook = SeedanceHook()
     source = read_source(LINK)
     ids = {hook.create_asset(group_id, f"hero-{number}", source) for number in range(3)}
     assert {asset.asset_id for asset in hook.list_assets(group_id=group_id)} == ids
     assert [asset.name for asset in hook.list_assets(group_id=group_id, name="hero-1")] == ["hero-1"]
     assert [group.name for group in hook.list_asset_groups()] == ["my-project"]
-    hook.update_asset(min(ids), "renamed")
-    assert hook.get_asset(min(ids)).name == "renamed"
-    hook.update_asset_group(group_id, "other", "about it")
-    assert hook.get_asset_group(group_id).name == "other"
     hook.delete_asset(min(ids))
     with pytest.raises(SeedanceNotFoundError):
         hook.get_asset(min(ids))
-    hook.delete_asset_group(group_id)
-    assert list(hook.list_asset_groups()) == []
+    assert {asset.asset_id for asset in hook.list_assets(group_id=group_id)} == ids - {min(ids)}
 
 
-def test_more_assets_than_a_page_holds_are_all_listed(
-    emulator: Emulator, group_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_seedance.hooks.assets.PAGE_SIZE", 2)
+def test_more_assets_than_a_page_holds_are_all_listed(emulator: Emulator, group_id: str) -> None:
     hook = SeedanceHook()
     ids = {hook.create_asset(group_id, f"hero-{number}", read_source(LINK)) for number in range(5)}
-    assert {asset.asset_id for asset in hook.list_assets(group_id=group_id)} == ids
+    assert {asset.asset_id for asset in hook.list_assets(group_id=group_id, page_size=2)} == ids
 
 
 def test_missing_route_says_what_to_do_instead(emulator: Emulator, group_id: str) -> None:
     missing = {"error": {"message": "Invalid URL (POST /volc/asset/DeleteAsset)", "type": "x", "code": ""}}
     emulator.fault(route="DeleteAsset", status=404, json=missing)
-    with pytest.raises(SeedanceRequestError, match=r"has no DeleteAsset.*console"):
+    with pytest.raises(SeedanceRequestError, match=r"lacks this route.*console"):
         SeedanceHook().delete_asset("asset-1")
 
 

@@ -11,6 +11,7 @@ from packaging.version import Version
 from PIL import Image
 
 from airflow_provider_seedance.emulator import Emulator
+from tests.clock import QuickClock
 from tests.integration.dags import DOWNSTREAM, EXAMPLES, example, load, run
 
 #: Those that create assets are run twice below, on older versions once: there a run takes half a minute. What needs
@@ -47,7 +48,7 @@ def test_example_runs(
     path: Path,
     seedance_emulator: Emulator,
     airflow_db: None,
-    quick_first_look: None,
+    quick_clock: QuickClock,
     tmp_path: Path,
     conf: dict[str, str],
 ) -> None:
@@ -64,7 +65,7 @@ def test_example_runs(
 def test_assets_are_paid_for_by_the_first_run_only(
     seedance_emulator: Emulator,
     airflow_db: None,
-    quick_first_look: None,
+    quick_clock: QuickClock,
     conf: dict[str, str],
     name: str,
     made: tuple[int, int],

@@ -31,7 +31,7 @@ from tests.integration.dags import example, path_of, run
 from tests.s3 import BUCKET, objects
 
 _VERSION = Version(airflow.__version__).release
-pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("airflow_db", "quick_first_look")]
+pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("airflow_db", "quick_clock")]
 
 
 def generation_ids(emulator: Emulator) -> list[str]:

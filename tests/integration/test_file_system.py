@@ -19,6 +19,7 @@ from airflow_provider_seedance.exceptions import SeedanceAuthError, SeedanceServ
 from airflow_provider_seedance.files.inputs import load_media
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from tests.integration.test_transfer import BODY, make_generation, save
+from tests.result_service import GENERATION_ID, MIB, ResultService, mp4
 
 
 @pytest.fixture
@@ -34,12 +35,6 @@ def video(generation_id: str, tmp_path: Path) -> bytes:
     assert url is not None
     with SeedanceHook().download(url) as response:
         return response.content
-
-
-@pytest.fixture
-def small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a clip of some hundred KB be too large to be read at once."""
-    monkeypatch.setattr("airflow_provider_seedance.fs.seedance.BUFFER", 4096)
 
 
 def path_to(generation_id: str, name: str = "video.mp4") -> ObjectStoragePath:
@@ -97,40 +92,28 @@ def test_each_open_asks_for_a_fresh_link(emulator: Emulator, generation_id: str,
         assert path.open("rb").read() == video
 
 
-def test_link_that_dies_while_it_is_read_is_replaced(
-    emulator: Emulator, generation_id: str, video: bytes, small_buffer: None
-) -> None:
-    with path_to(generation_id).open("rb") as file:
+def test_link_that_dies_while_it_is_read_is_replaced(service: ResultService) -> None:
+    with path_to(GENERATION_ID).open("rb") as file:
         head = file.read(10)
-        emulator.expire_links()
-        file.seek(len(video) // 2)
-        assert head + file.read() == video[:10] + video[len(video) // 2 :]
+        service.expire_links()
+        file.seek(2 * MIB)
+        assert head + file.read() == service.data[:10] + service.data[2 * MIB :]
 
 
-def test_storage_that_ignores_ranges_is_read_too(
-    generation_id: str, video: bytes, small_buffer: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from airflow_provider_seedance.emulator import routes
-
-    answer = routes._file_answer
-    monkeypatch.setattr(
-        routes, "_file_answer", lambda request, data, kind: answer(request.clone(headers={}), data, kind)
-    )
-    with path_to(generation_id).open("rb") as file:
-        file.seek(1000)
-        assert file.read() == video[1000:]
+def test_storage_that_ignores_ranges_is_read_too(service: ResultService) -> None:
+    service.takes_ranges = False
+    with path_to(GENERATION_ID).open("rb") as file:
+        file.seek(2 * MIB)
+        assert file.read() == service.data[2 * MIB :]
+    assert service.ranges == [None, f"bytes={2 * MIB}-"]
 
 
-def test_bytes_that_change_while_they_are_read_are_refused(
-    generation_id: str, small_buffer: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from airflow_provider_seedance.emulator import routes
-
-    answer = routes._file_answer
-    with path_to(generation_id).open("rb") as file:
+@pytest.mark.parametrize("changed", [mp4(3 * MIB) + b"x", mp4(3 * MIB)[:-1] + b"x"], ids=["longer", "as long"])
+def test_bytes_that_change_while_they_are_read_are_refused(service: ResultService, changed: bytes) -> None:
+    with path_to(GENERATION_ID).open("rb") as file:
         file.read(10)
-        monkeypatch.setattr(routes, "_file_answer", lambda request, data, kind: answer(request, data + b"x", kind))
-        file.seek(5000)
+        service.data = changed
+        file.seek(2 * MIB)
         with pytest.raises(SeedanceServiceError, match="changed"):
             file.read()
 
@@ -146,7 +129,7 @@ def test_generation_is_a_folder_of_its_files(generation_id: str) -> None:
     ("path", "said"),
     [
         ("{}/video.mov", "'video.mov' is none of video.mp4, last_frame.png"),
-        ("{}/last_frame.png", "return_last_frame was not asked for"),
+        ("{}/last_frame.png", "return_last_frame was not requested"),
         ("asyntask_unknown/video.mp4", "asyntask_unknown"),
         ("", "name it"),
     ],

@@ -27,11 +27,11 @@ def rendered(context: dict[str, Any], **arguments: Any) -> SeedanceGenerateVideo
 
 @pytest.mark.parametrize("field", CONTENT_FIELDS)
 def test_field_that_renders_to_none_is_named(field: str) -> None:
-    assert rendered({"x": None}, **{field: "{{ x }}"}).rendered_to_nothing == (field,)
+    assert rendered({"x": None}, **{field: "{{ x }}"}).rendered_to_none == (field,)
 
 
 def test_field_that_was_left_out_or_given_as_none_is_not() -> None:
-    assert rendered({"x": "a dog"}, prompt="{{ x }}", first_frame=None).rendered_to_nothing == ()
+    assert rendered({"x": "a dog"}, prompt="{{ x }}", first_frame=None).rendered_to_none == ()
 
 
 class Upstream:

@@ -64,7 +64,7 @@ def test_task_that_failed_has_no_link(emulator: Emulator) -> None:
 
 @pytest.mark.no_cover
 def test_airflow_stores_a_link_for_each_mapped_task(
-    emulator: Emulator, airflow_db: None, quick_first_look: None, tmp_path: Path
+    emulator: Emulator, airflow_db: None, quick_clock: Any, tmp_path: Path
 ) -> None:
     example = Path(__file__).parents[2] / "example_dags" / "seedance_daily_batch.py"
     run = DagBag(str(example)).dags["seedance_daily_batch"].test(run_conf={"target": f"file://{tmp_path}"})

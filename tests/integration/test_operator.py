@@ -22,6 +22,7 @@ from airflow_provider_seedance.exceptions import (
     SeedanceTimeoutError,
 )
 from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator
+from tests.clock import QuickClock
 from tests.harness import Task
 
 RESULT_KEYS = {
@@ -103,7 +104,7 @@ def test_backstop_of_the_framework_is_later_than_our_deadline(emulator: Emulator
 def test_shorter_execution_timeout_bounds_the_deadline(emulator: Emulator) -> None:
     emulator.fault(route="generation", stuck=True)
     task = video_task(execution_timeout=timedelta(seconds=0.6))
-    with pytest.raises(SeedanceTimeoutError, match="goes on and is billed"):
+    with pytest.raises(SeedanceTimeoutError, match="keeps running and is billed"):
         task.run()
     assert task.store is not None
     assert task.store.record["phase"] == "submitted"
@@ -173,32 +174,28 @@ def test_lag_right_after_submission_is_tolerated(emulator: Emulator) -> None:
     assert video_task(deferrable=False).run()["video_url"]
 
 
-def test_generation_the_service_never_knew_is_not_found(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_seedance.api.polling.NOT_FOUND_GRACE", 0.3)
+def test_generation_the_service_never_knew_is_not_found(emulator: Emulator) -> None:
     emulator.fault(route="generation", lose=True)
     with pytest.raises(SeedanceNotFoundError, match="does not know"):
         video_task().run()
 
 
-def test_key_rotated_while_deferred_is_read_afresh(
-    emulator: Emulator, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_key_rotated_while_deferred_is_read_again(emulator: Emulator, connect: Callable[..., None]) -> None:
+    class RotatingClock(QuickClock):
+        """Has the connection's key changed after the first poll, which was refused."""
+
+        async def sleep_async(self, seconds: float) -> None:
+            await super().sleep_async(seconds)
+            if emulator.stats()["queries"] > polled:
+                connect(host=emulator.url, password="sk-new")
+
     task = video_task()
     operator, context = task.start()
     with pytest.raises(BaseException) as caught:
         operator.execute(context)
     emulator.set_api_keys("sk-new")
-
-    from airflow_provider_seedance.hooks import waiting
-
-    look_async = waiting.look_async
-
-    async def rotate_after_first_look(*args: Any) -> Any:
-        decision = await look_async(*args)
-        connect(host=emulator.url, password="sk-new")
-        return decision
-
-    monkeypatch.setattr(waiting, "look_async", rotate_after_first_look)
+    polled = emulator.stats()["queries"]
+    task.clock = RotatingClock()
     assert task.trigger(caught.value)["outcome"] == "succeeded"  # type: ignore[arg-type]
 
 

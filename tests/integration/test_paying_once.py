@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_seedance.api.submission import SUBMIT_ATTEMPTS
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import (
     SeedanceAmbiguousSubmissionError,
+    SeedanceAuthError,
     SeedanceError,
     SeedanceGenerationFailedError,
+    SeedanceRequestError,
     SeedanceServiceError,
     SeedanceTimeoutError,
 )
@@ -77,7 +80,7 @@ def test_worker_that_dies_between_intent_and_id_stops_until_a_person_clears(
     with pytest.raises(WorkerCrash):
         task.run()
     for _ in range(2):
-        with pytest.raises(SeedanceAmbiguousSubmissionError, match=r"[Cc]learing the task submits anew"):
+        with pytest.raises(SeedanceAmbiguousSubmissionError, match=r"[Cc]learing the task submits again"):
             task.run()
     assert store_of(task).record["phase"] == "reported"
     assert emulator.stats()["created"] == created
@@ -99,10 +102,7 @@ def fail_writes(task: Task, phase: str, times: int) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_id_is_recorded_once_airflow_can_be_reached_again(
-    emulator: Emulator, way: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_seedance.hooks.submission.RECORD_BACKOFF", 0.01)
+def test_id_is_recorded_once_airflow_can_be_reached_again(emulator: Emulator, way: dict[str, Any]) -> None:
     task = video_task(**way)
     fail_writes(task, "submitted", 5)
     assert task.run()["generation_id"] == emulator.generations()[0]["id"]
@@ -111,10 +111,8 @@ def test_id_is_recorded_once_airflow_can_be_reached_again(
 
 
 def test_id_that_cannot_be_recorded_is_in_the_log_and_nothing_is_submitted_again(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("airflow_provider_seedance.hooks.submission.RECORD_BACKOFF", 0.01)
-    monkeypatch.setattr("airflow_provider_seedance.hooks.submission.RECORD_PATIENCE", 0.1)
     task = video_task()
     fail_writes(task, "submitted", 10**9)
     with caplog.at_level("INFO"), pytest.raises(RuntimeError, match="connection refused"):
@@ -202,15 +200,12 @@ def test_retry_submits_again_after_a_failure_which_is_refunded(emulator: Emulato
     assert result["generation_id"] == emulator.generations()[1]["id"]
 
 
-def test_retry_submits_again_when_the_service_does_not_know_it(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_retry_submits_again_when_the_service_does_not_know_it(emulator: Emulator) -> None:
     emulator.fault(route="generation", lose=True)
     task = video_task(wait_for_completion=True, timeout=0.2)
     with pytest.raises(SeedanceError):
         task.run()
-    for module in ("api.polling", "hooks.submission"):
-        monkeypatch.setattr(f"airflow_provider_seedance.{module}.NOT_FOUND_GRACE", 0)
+    task.clock.sleep(60)
     task.make = video_task().make
     assert task.run()["video_url"]
     assert emulator.stats()["posts"] == 2
@@ -312,3 +307,56 @@ def test_record_holds_neither_prompt_nor_key_nor_link(emulator: Emulator) -> Non
     assert set(record) == {"version", "fingerprint", "generation_id", "submitted_at", "phase", "first_try"}
     for secret in ("secret", "sk-emulator", "http"):
         assert secret not in str(record)
+
+
+def writes_of(task: Task) -> list[str | None]:
+    """Record the phases that a task writes from now on, None for a record that is deleted."""
+    store = store_of(task)
+    seen: list[str | None] = []
+    delete = store.delete
+
+    def deleted(key: str) -> None:
+        seen.append(None)
+        delete(key)
+
+    store.after_set = lambda value: seen.append(value["phase"])
+    store.delete = deleted  # type: ignore[method-assign]
+    return seen
+
+
+def test_intent_is_written_before_each_attempt_and_deleted_after_each_that_created_nothing(emulator: Emulator) -> None:
+    emulator.fault(route="create", status=429, body="{}", count=2)
+    task = video_task(wait_for_completion=False)
+    seen = writes_of(task)
+    task.run()
+    assert seen == ["intent", None, "intent", None, "intent", "submitted", "delivered"]
+    assert emulator.stats()["created"] == 1
+
+
+@pytest.mark.usefixtures("emulator")
+def test_connection_that_is_never_made_leaves_no_record(connect: Callable[..., None]) -> None:
+    connect(host="http://127.0.0.1:1")
+    task = video_task()
+    seen = writes_of(task)
+    with pytest.raises(SeedanceServiceError, match="cannot be reached"):
+        task.run()
+    assert seen == ["intent", None] * SUBMIT_ATTEMPTS
+    assert store_of(task).values == {}
+
+
+def test_connection_that_cannot_be_read_leaves_no_record(emulator: Emulator, connect: Callable[..., None]) -> None:
+    connect(host=emulator.url, password="")
+    task = video_task(model="seedance-2.0")
+    seen = writes_of(task)
+    with pytest.raises(SeedanceAuthError):
+        task.run()
+    assert seen == []
+
+
+def test_call_that_cannot_be_sent_leaves_no_record(emulator: Emulator, connect: Callable[..., None]) -> None:
+    connect(host="https://a..b")
+    task = video_task()
+    seen = writes_of(task)
+    with pytest.raises(SeedanceRequestError, match="cannot be called"):
+        task.run()
+    assert seen == ["intent", None]

@@ -23,7 +23,7 @@ from airflow_provider_seedance.files.inputs import load_media
 
 
 def image(width: int, height: int, form: str = "png") -> str:
-    """A data URI of a picture of this size."""
+    """Make a data URI of a picture of this size."""
     written = io.BytesIO()
     Image.new("RGB", (width, height)).save(written, form)
     return f"data:image/{form};base64,{base64.b64encode(written.getvalue()).decode()}"

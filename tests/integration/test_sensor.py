@@ -18,6 +18,7 @@ from airflow_provider_seedance.exceptions import (
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator
 from airflow_provider_seedance.sensors.generation import SeedanceGenerationSensor
+from tests.clock import VirtualClock
 from tests.harness import Task
 
 BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}], "duration": 4, "resolution": "480p"}
@@ -35,6 +36,7 @@ def run(task: Task) -> Any:
         try:
             return task.run()
         except AirflowRescheduleException as rescheduled:
+            task.note_reschedule()
             time.sleep(max((rescheduled.reschedule_date - timezone.utcnow()).total_seconds(), 0))
     raise AssertionError("it was rescheduled for ever")
 
@@ -84,18 +86,17 @@ def test_time_out_is_the_sensors_own_in_every_mode(emulator: Emulator, way: dict
     generation_id = SeedanceHook().create_generation(BODY)
     # a rescheduled sensor counts from its first reschedule, which only Airflow's database knows
     timeout = 0 if way.get("mode") == "reschedule" else 0.5
-    with pytest.raises(SeedanceSensorTimeoutError, match="goes on and is billed") as caught:
+    with pytest.raises(SeedanceSensorTimeoutError, match="keeps running and is billed") as caught:
         run(sensor_task(generation_id, **{**way, "timeout": timeout}))
     assert isinstance(caught.value, AirflowSensorTimeout)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_unknown_generation_is_not_found(
-    emulator: Emulator, way: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_seedance.api.polling.NOT_FOUND_GRACE", 0)
+def test_unknown_generation_is_not_found(emulator: Emulator, way: dict[str, Any]) -> None:
+    task = sensor_task("asyntask_unknown", **{**way, "timeout": 600})
+    task.clock = VirtualClock(step=10)
     with pytest.raises(SeedanceNotFoundError):
-        run(sensor_task("asyntask_unknown", **way))
+        run(task)
 
 
 @pytest.mark.parametrize("way", WAYS[1:])

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.connection import get_async_connection
 
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError
-from airflow_provider_seedance.hooks import shared_client as module
-from airflow_provider_seedance.hooks import waiting
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
+from tests.clock import QuickClock
 
 BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}], "duration": 4}
 
@@ -21,14 +21,13 @@ BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}],
 def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The connection lookups made."""
     made: list[str] = []
-    look_up = module.get_async_connection
 
     async def counted(conn_id: str, *args: Any) -> Any:
         made.append(conn_id)
         await asyncio.sleep(0.01)  # as long as a supervisor takes
-        return await look_up(conn_id, *args)
+        return await get_async_connection(conn_id, *args)
 
-    monkeypatch.setattr(module, "get_async_connection", counted)
+    monkeypatch.setattr("airflow_provider_seedance.hooks.async_client.get_async_connection", counted)
     return made
 
 
@@ -59,10 +58,8 @@ async def test_last_to_leave_closes_the_client(emulator: Emulator) -> None:
             assert second is first
             with pytest.raises(SeedanceError):
                 await second.get_generation("asyntask_x")
-        session = first._session
-        assert session is not None
-        assert not session.closed
-    assert session.closed
+        assert [first.is_open] == [True]
+    assert [first.is_open] == [False]
     async with hook.shared_client() as later:
         assert later is not first
 
@@ -112,7 +109,7 @@ async def test_missing_connection_ends_a_trigger_with_a_clear_event(monkeypatch:
     assert "nowhere" in event.payload["message"]
 
 
-async def test_cancelled_trigger_leaves_no_session_behind(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancelled_trigger_leaves_no_session_behind(emulator: Emulator) -> None:
     generation_id = SeedanceHook().create_generation(BODY)
     emulator.fault(route="generation", stuck=True, generation_id=generation_id)
     trigger = SeedanceGenerationTrigger(
@@ -122,22 +119,28 @@ async def test_cancelled_trigger_leaves_no_session_behind(emulator: Emulator, mo
         submitted_at=1.0,
         poll_interval=0.05,
     )
+    polled = asyncio.Event()
+
+    class NotingClock(QuickClock):
+        """Notes that a poll was made: between two of them the trigger sleeps."""
+
+        async def sleep_async(self, seconds: float) -> None:
+            if emulator.stats()["queries"]:
+                polled.set()
+            await super().sleep_async(seconds)
+
+    trigger.clock = NotingClock()
 
     async def run() -> None:
         async for _ in trigger.run():
             pass
 
-    looked = asyncio.Event()
-    look_async = waiting.look_async
-
-    async def looking(*args: Any) -> Any:
-        looked.set()
-        return await look_async(*args)
-
-    monkeypatch.setattr(waiting, "look_async", looking)
     running = asyncio.create_task(run())
-    await asyncio.wait_for(looked.wait(), 10)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    assert not module._clients.get(asyncio.get_running_loop())
+    async with SeedanceHook().shared_client() as client:
+        await asyncio.wait_for(polled.wait(), 10)
+        assert client.is_open
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert client.users == 1
+    assert not client.is_open

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import multiprocessing
 import os
-from collections.abc import Callable
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +14,22 @@ import pytest
 from airflow.sdk import Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from airflow_provider_seedance.emulator import Emulator, routes
+from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import SeedanceRequestError, SeedanceServiceError
-from airflow_provider_seedance.hooks import arrival
-from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.transfers.seedance_to_object_storage import SeedanceToObjectStorageOperator
+from tests.clock import VirtualClock
 from tests.integration.test_transfer import make_generation, save
+from tests.result_service import GENERATION_ID, MIB, ResultService, mp4
 
 SECONDS = 4.0
+VIDEO = mp4(100_000)
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(200) + b"\0\0\0\0IEND\xaeB`\x82"
 
 
 @pytest.fixture
 def generation_id(emulator: Emulator) -> str:
     """A finished generation with a last frame."""
     return make_generation(emulator, return_last_frame=True)
-
-
-@pytest.fixture
-def reshape(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[bytes], bytes]], None]:
-    """Change what the emulator's links lead to."""
-    answer = routes._file_answer
-
-    def change(by: Callable[[bytes], bytes]) -> None:
-        monkeypatch.setattr(routes, "_file_answer", lambda request, data, kind: answer(request, by(data), kind))
-
-    return change
-
-
-def video_of(generation_id: str) -> bytes:
-    url = SeedanceHook().get_generation(generation_id).video_url
-    assert url is not None
-    with SeedanceHook().download(url) as response:
-        return response.content
 
 
 def files_in(folder: Path) -> list[str]:
@@ -70,16 +54,18 @@ def test_result_tells_what_was_saved(generation_id: str, tmp_path: Path) -> None
     assert result["sha256"] == hashlib.sha256((tmp_path / "video.mp4").read_bytes()).hexdigest()
     assert (result["content_type"], result["generation_id"]) == ("video/mp4", generation_id)
     assert result["duration"] == pytest.approx(SECONDS, abs=0.1)
-    assert result["bytes_per_second"] == pytest.approx(result["size"] / result["seconds"], rel=0.1)
+    assert result["size"] / result["bytes_per_second"] == pytest.approx(result["seconds"], abs=0.001)
 
 
-def test_progress_is_logged(
-    generation_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(arrival, "PROGRESS_INTERVAL", 0)
+def test_progress_is_logged(service: ResultService, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    service.data = mp4(12 * MIB)
     with caplog.at_level(logging.INFO):
-        save(generation_id, f"{tmp_path}/video.mp4")
-    assert "bytes so far" in caplog.text
+        save(GENERATION_ID, f"{tmp_path}/video.mp4", clock=VirtualClock(step=1.0))
+    lines = [record.getMessage() for record in caplog.records if "bytes so far" in record.getMessage()]
+    assert lines == [
+        f"{5 * MIB} of {12 * MIB} bytes so far, 1.0 MB/s.",
+        f"{10 * MIB} of {12 * MIB} bytes so far, 1.0 MB/s.",
+    ]
 
 
 def test_outlets_say_which_video_it_is(generation_id: str, tmp_path: Path) -> None:
@@ -88,8 +74,9 @@ def test_outlets_say_which_video_it_is(generation_id: str, tmp_path: Path) -> No
     operator = SeedanceToObjectStorageOperator(
         task_id="save", generation=given, path=f"{tmp_path}/video.mp4", outlets=[asset]
     )
-    result = operator.execute({"outlet_events": events})  # type: ignore[typeddict-item]
-    extra = events[asset].extra
+    context: Any = {"outlet_events": events}
+    result = operator.execute(context)
+    extra: Any = events[asset].extra
     assert {name: extra[name] for name in ("path", "size", "sha256", "generation_id", "prompt_fingerprint")} == {
         **{name: result[name] for name in ("path", "size", "sha256", "generation_id")},
         "prompt_fingerprint": "ab12",
@@ -150,10 +137,12 @@ def test_last_frame_that_was_not_asked_for_is_missed_before_anything_is_saved(
 @pytest.mark.parametrize(
     ("arguments", "field", "said"),
     [
-        ({"path": "/tmp/{prompt}.mp4"}, "path", "{prompt}, which is not known: use {generation_id}"),
-        ({"what": "frame"}, "what", "must be 'video', 'last_frame' or 'both'; got 'frame'"),
-        ({"what": []}, "what", "got []"),
-        ({"if_exists": "ask"}, "if_exists", "must be 'skip', 'overwrite' or 'fail'; got 'ask'"),
+        ({"path": "/tmp/{prompt}.mp4"}, "path", "has {prompt} in it, which is not known. Use {generation_id}"),
+        ({"what": "frame"}, "what", "is 'frame'. Give 'video', 'last_frame' or 'both'"),
+        ({"what": []}, "what", "is of type list. Give"),
+        ({"what": ["video", "both"]}, "what", "is of type list. Give"),
+        ({"what": None}, "what", "is None. Give"),
+        ({"if_exists": "ask"}, "if_exists", "is 'ask'. Give one of skip, overwrite, fail"),
         ({"path": "  "}, "path", "is empty"),
     ],
 )
@@ -181,14 +170,13 @@ def test_same_bytes_are_skipped_and_hashed(generation_id: str, tmp_path: Path) -
     assert (again["sha256"], again["duration"]) == (first["sha256"], first["duration"])
 
 
-@pytest.mark.parametrize("change", [b"other bytes", "another length", "another byte"])
+@pytest.mark.parametrize("there", [b"other bytes", VIDEO + b"x", VIDEO[:-1] + b"x"])
 @pytest.mark.parametrize("if_exists", ["skip", "overwrite"])
-def test_other_bytes_are_replaced(generation_id: str, tmp_path: Path, change: bytes | str, if_exists: str) -> None:
-    video = video_of(generation_id)
-    there = {"another length": video + b"x", "another byte": video[:-1] + b"x"}.get(change, change)  # type: ignore[call-overload]
+def test_other_bytes_are_replaced(service: ResultService, tmp_path: Path, there: bytes, if_exists: str) -> None:
+    service.data = VIDEO
     (tmp_path / "video.mp4").write_bytes(there)
-    save(generation_id, f"{tmp_path}/video.mp4", if_exists=if_exists)
-    assert (tmp_path / "video.mp4").read_bytes() == video
+    save(GENERATION_ID, f"{tmp_path}/video.mp4", if_exists=if_exists)
+    assert (tmp_path / "video.mp4").read_bytes() == VIDEO
     assert files_in(tmp_path) == ["video.mp4"]
 
 
@@ -201,72 +189,89 @@ def test_overwrite_does_not_look(generation_id: str, tmp_path: Path) -> None:
 
 def test_fail_keeps_what_is_there(generation_id: str, tmp_path: Path) -> None:
     (tmp_path / "video.mp4").write_bytes(b"precious")
-    with pytest.raises(SeedanceRequestError, match="is taken") as caught:
+    with pytest.raises(SeedanceRequestError, match="exists") as caught:
         save(generation_id, f"{tmp_path}/video.mp4", if_exists="fail")
     assert caught.value.field == "path"
     assert (tmp_path / "video.mp4").read_bytes() == b"precious"
 
 
-# -- what breaks off
+# -- what is interrupted
 
 
-def test_broken_transfer_goes_on_where_it_was(
-    emulator: Emulator, generation_id: str, tmp_path: Path, reshape: Any
+def test_interrupted_download_resumes_at_the_byte_reached(service: ResultService, tmp_path: Path) -> None:
+    service.data = mp4(7 * MIB)
+    service.breaks = [3 * MIB, 2 * MIB]
+    save(GENERATION_ID, f"{tmp_path}/video.mp4")
+    assert (tmp_path / "video.mp4").read_bytes() == service.data
+    assert service.ranges[0] is None
+    first, second = (int(str(found).removeprefix("bytes=").rstrip("-")) for found in service.ranges[1:])
+    assert 2 * MIB <= first <= 3 * MIB
+    assert first + MIB <= second <= first + 2 * MIB
+
+
+def test_interruption_is_logged_in_sentences(
+    service: ResultService, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    mib = 2**20
-    reshape(lambda data: data + (6 * mib).to_bytes(4, "big") + b"free" + bytes(6 * mib - 8))
-    whole = video_of(generation_id)
-    emulator.fault(route="download", drop="mid_answer", after_bytes=3 * mib)
-    emulator.fault(route="download", drop="mid_answer", after_bytes=2 * mib)
-    save(generation_id, f"{tmp_path}/video.mp4")
-    assert (tmp_path / "video.mp4").read_bytes() == whole
-    ranges = [request["headers"].get("range") for request in emulator.requests() if request["route"] == "download"]
-    assert ranges[:2] == [None, None]
-    first, second = (int(found.removeprefix("bytes=").rstrip("-")) for found in ranges[2:])
-    assert 2 * mib <= first <= 3 * mib
-    assert first + mib <= second <= first + 2 * mib
+    clock = VirtualClock()
+    service.breaks = [2 * MIB, 0, 0]
+    save(GENERATION_ID, f"{tmp_path}/video.mp4", clock=clock)
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(lines) == 3
+    for line, seconds in zip(lines, (1, 2, 4), strict=True):
+        assert re.fullmatch(
+            rf"Download of the video of generation {GENERATION_ID} interrupted at byte {2 * MIB}: "
+            rf"[^.]*[^. ]\. Resuming with a new link in {seconds} s\.",
+            line,
+        )
+    assert clock.pauses == [1, 2, 4]
 
 
-def test_storage_that_keeps_breaking_off_without_progress_is_given_up(
+def test_progress_begins_the_count_of_attempts_again(service: ResultService, tmp_path: Path) -> None:
+    clock = VirtualClock()
+    service.data = mp4(12 * MIB)
+    service.breaks = [0, 0, 0, 0, 2 * MIB, 0, 0, 0]
+    save(GENERATION_ID, f"{tmp_path}/video.mp4", clock=clock)
+    assert clock.pauses == [1, 2, 4, 8, 1, 2, 4, 8]
+
+
+def test_storage_that_keeps_interrupting_without_progress_is_given_up(
     emulator: Emulator, generation_id: str, tmp_path: Path
 ) -> None:
     emulator.fault(route="download", drop="mid_answer", after_bytes=0, count=0)
     before = emulator.stats()["downloads"]
-    with pytest.raises(SeedanceServiceError, match="broke off 5 times at byte 0"):
+    with pytest.raises(SeedanceServiceError, match="interrupted 5 times at byte 0"):
         save(generation_id, f"{tmp_path}/video.mp4")
     assert emulator.stats()["downloads"] == before + 5
     assert files_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    ("by", "said"),
+    ("data", "said"),
     [
-        (lambda data: data[:-1], "ends in the middle of a box"),
-        (lambda data: data[: len(data) // 2], "ends in the middle of a box"),
-        (lambda data: data + b"\0\0\0\3free", "holds a box of an impossible size"),
-        (lambda data: data[:4] + b"moov" + data[8:], "does not begin as one"),
-        (lambda data: data.replace(b"moov", b"free"), "has no moov box"),
+        (VIDEO[:-1], "ends in the middle of a box"),
+        (VIDEO[: len(VIDEO) // 2], "ends in the middle of a box"),
+        (VIDEO + b"\0\0\0\3free", "has a box of an impossible size"),
+        (VIDEO[:4] + b"moov" + VIDEO[8:], "does not begin like an mp4"),
+        (VIDEO.replace(b"moov", b"free"), "has no moov box"),
     ],
 )
 def test_video_of_the_right_length_and_the_wrong_structure_is_refused(
-    generation_id: str, tmp_path: Path, reshape: Any, by: Callable[[bytes], bytes], said: str
+    service: ResultService, tmp_path: Path, data: bytes, said: str
 ) -> None:
-    reshape(by)
-    with pytest.raises(SeedanceServiceError, match=f"is no mp4: it {said}"):
-        save(generation_id, f"{tmp_path}/video.mp4")
+    service.data = data
+    with pytest.raises(SeedanceServiceError, match=f"does not lead to a valid mp4: it {said}"):
+        save(GENERATION_ID, f"{tmp_path}/video.mp4")
     assert files_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    ("by", "said"),
-    [(lambda data: data[:-3], "ends before its end mark"), (lambda data: b"<html>" * 20, "does not begin as one")],
+    ("data", "said"),
+    [(PNG[:-3], "ends before its end marker"), (b"<html>" * 20, "does not begin like an image")],
 )
-def test_last_frame_that_is_no_image_is_refused(
-    generation_id: str, tmp_path: Path, reshape: Any, by: Callable[[bytes], bytes], said: str
-) -> None:
-    reshape(by)
-    with pytest.raises(SeedanceServiceError, match=f"is no image: it {said}"):
-        save(generation_id, f"{tmp_path}/", what="last_frame")
+def test_last_frame_that_is_no_image_is_refused(service: ResultService, tmp_path: Path, data: bytes, said: str) -> None:
+    service.data = data
+    with pytest.raises(SeedanceServiceError, match=f"does not lead to a valid image: it {said}"):
+        save(GENERATION_ID, f"{tmp_path}/", what="last_frame")
     assert files_in(tmp_path) == []
 
 
@@ -303,18 +308,16 @@ def _save_and_die(generation_id: str, path: str, at: str) -> None:
 
 
 @pytest.mark.parametrize("at", ["0", "1", "3", "rename"])
-def test_killed_worker_and_a_retry_leave_one_good_file(
-    generation_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
-) -> None:
-    monkeypatch.setattr(arrival, "CHUNK", 16384)
+def test_killed_worker_and_a_retry_leave_one_good_file(service: ResultService, tmp_path: Path, at: str) -> None:
+    service.data = mp4(5 * MIB)
     path = f"{tmp_path}/video.mp4"
-    worker = multiprocessing.get_context("fork").Process(target=_save_and_die, args=(generation_id, path, at))
+    worker = multiprocessing.get_context("fork").Process(target=_save_and_die, args=(GENERATION_ID, path, at))
     worker.start()
     worker.join(60)
     assert worker.exitcode == 9
     left = files_in(tmp_path)
     assert len(left) == 1
     assert left[0].endswith(".part")
-    save(generation_id, path)
+    save(GENERATION_ID, path)
     assert files_in(tmp_path) == ["video.mp4"]
-    assert (tmp_path / "video.mp4").read_bytes() == video_of(generation_id)
+    assert (tmp_path / "video.mp4").read_bytes() == service.data

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
 from airflow.providers.common.io.operators.file_transfer import FileTransferOperator
 
+from airflow_provider_seedance.clock import Clock
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceServiceError
-from airflow_provider_seedance.hooks import storage
 from tests.harness import WorkerCrash
 from tests.integration.test_transfer import make_generation, save
+from tests.result_service import GENERATION_ID, MIB, ResultService, mp4
 from tests.s3 import BUCKET, objects, uploads
 
 
@@ -26,31 +27,19 @@ def generation_id(emulator: Emulator) -> str:
 
 
 @pytest.fixture
-def large(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Let the emulator's clips go on with an empty box, to 12 MiB."""
-    from airflow_provider_seedance.emulator import routes
-
-    whole = 12 * 2**20
-    answer = routes._file_answer
-
-    def enlarged(request: Any, data: bytes, content_type: str) -> Any:
-        filling = whole - len(data)
-        return answer(request, data + filling.to_bytes(4, "big") + b"free" + bytes(filling - 8), content_type)
-
-    monkeypatch.setattr(routes, "_file_answer", enlarged)
-    return whole
+def large(service: ResultService) -> ResultService:
+    """A service whose video takes several parts of an upload."""
+    service.data = mp4(20 * MIB)
+    return service
 
 
-def test_video_is_an_object_of_several_parts(
-    generation_id: str, large: int, s3: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(storage, "PART", 5 * 2**20)
-    result = save(generation_id, f"s3://aws_default@{BUCKET}/a/video.mp4")
-    assert list(objects(s3)) == ["a/video.mp4"]
+def test_video_is_an_object_of_several_parts(large: ResultService, s3: Any) -> None:
+    result = save(GENERATION_ID, f"s3://aws_default@{BUCKET}/a/video.mp4")
+    assert objects(s3) == {"a/video.mp4": large.data}
     head = s3.head_object(Bucket=BUCKET, Key="a/video.mp4")
     assert head["ETag"].endswith('-3"')
-    assert result["size"] == head["ContentLength"] == large
-    assert result["sha256"] == hashlib.sha256(objects(s3)["a/video.mp4"]).hexdigest()
+    assert result["size"] == head["ContentLength"] == 20 * MIB
+    assert result["sha256"] == hashlib.sha256(large.data).hexdigest()
     assert result["path"] == f"s3://aws_default@{BUCKET}/a/video.mp4"
     assert uploads(s3) == []
 
@@ -83,35 +72,34 @@ def test_failed_transfer_commits_nothing(
     assert uploads(s3) == []
 
 
-def test_worker_told_to_stop_commits_nothing(generation_id: str, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(self: object) -> None:
+class StoppedClock(Clock):
+    """A clock of a worker that is stopped while it waits."""
+
+    def sleep(self, seconds: float) -> None:
         raise WorkerCrash
 
-    monkeypatch.setattr("airflow_provider_seedance.api.arrival.Mp4Check.finish", stop)
+
+def test_worker_told_to_stop_commits_nothing(large: ResultService, s3: Any) -> None:
+    large.breaks = [12 * MIB]
     with pytest.raises(WorkerCrash):
-        save(generation_id, f"s3://aws_default@{BUCKET}/video.mp4")
+        save(GENERATION_ID, f"s3://aws_default@{BUCKET}/video.mp4", clock=StoppedClock())
     assert (list(objects(s3)), uploads(s3)) == ([], [])
 
 
-#: Dies in the middle of an upload, as a worker does that runs out of memory.
-DIE = """
-import os, signal
-from airflow_provider_seedance.api.arrival import Mp4Check
-from tests.integration.test_transfer import save
-Mp4Check.finish = lambda self: os.kill(os.getpid(), signal.SIGKILL)
-save({generation_id!r}, {path!r})
-"""
-
-
-def test_killed_worker_and_a_retry_leave_one_good_object(generation_id: str, large: int, s3: Any) -> None:
+def test_killed_worker_and_a_retry_leave_one_good_object(large: ResultService, s3: Any) -> None:
     path = f"s3://aws_default@{BUCKET}/video.mp4"
-    script = DIE.format(generation_id=generation_id, path=path)
-    died = subprocess.run([sys.executable, "-c", script], env=dict(os.environ), capture_output=True, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    large.pause_at = 12 * MIB
+    script = f"from tests.integration.test_transfer import save\nsave({GENERATION_ID!r}, {path!r})"
+    with subprocess.Popen([sys.executable, "-c", script]) as worker:
+        deadline = time.monotonic() + 60
+        while not uploads(s3) and worker.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        worker.kill()
+    assert worker.returncode == -signal.SIGKILL
     assert (list(objects(s3)), uploads(s3)) == ([], ["video.mp4"])
-    result = save(generation_id, path)
-    assert (list(objects(s3)), uploads(s3)) == (["video.mp4"], [])
-    assert hashlib.sha256(objects(s3)["video.mp4"]).hexdigest() == result["sha256"]
+    large.pause_at = None
+    save(GENERATION_ID, path)
+    assert (objects(s3), uploads(s3)) == ({"video.mp4": large.data}, [])
 
 
 def test_other_uploads_are_left_alone(generation_id: str, s3: Any) -> None:
@@ -122,17 +110,15 @@ def test_other_uploads_are_left_alone(generation_id: str, s3: Any) -> None:
 
 
 def test_missing_bucket_is_named(generation_id: str, s3: Any) -> None:
-    with pytest.raises(SeedanceError, match=r"'path' 's3://aws_default@nowhere/video\.mp4' cannot be written"):
+    with pytest.raises(SeedanceError, match=r"path 's3://aws_default@nowhere/video\.mp4' cannot be written"):
         save(generation_id, "s3://aws_default@nowhere/video.mp4")
 
 
-def test_file_transfer_operator_takes_it_to_s3(generation_id: str, large: int, s3: Any) -> None:
+def test_file_transfer_operator_takes_it_to_s3(large: ResultService, s3: Any) -> None:
     """Airflow's own operator, from the path that does not expire: another file system to another."""
     FileTransferOperator(
         task_id="copy",
-        src=f"seedance://seedance_default@{generation_id}/video.mp4",
+        src=f"seedance://seedance_default@{GENERATION_ID}/video.mp4",
         dst=f"s3://aws_default@{BUCKET}/copy.mp4",
     ).execute({})
-    ours = save(generation_id, f"s3://aws_default@{BUCKET}/video.mp4")
-    assert hashlib.sha256(objects(s3)["copy.mp4"]).hexdigest() == ours["sha256"]
-    assert ours["size"] == large
+    assert objects(s3)["copy.mp4"] == large.data

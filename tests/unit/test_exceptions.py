@@ -6,21 +6,24 @@ import copy
 import inspect
 import json
 import pickle
+import subprocess
+import sys
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
-from airflow_provider_seedance import exceptions
+from airflow_provider_seedance import exceptions, version_compat
 from airflow_provider_seedance.exceptions import (
-    FINAL_ERRORS,
+    NON_RETRYABLE_ERRORS,
     SEEDANCE_RETRY_POLICY,
     SeedanceAmbiguousSubmissionError,
     SeedanceAuthError,
     SeedanceBalanceError,
     SeedanceError,
+    SeedanceEventError,
     SeedanceGenerationFailedError,
     SeedanceInputModerationError,
     SeedanceModerationError,
@@ -30,8 +33,8 @@ from airflow_provider_seedance.exceptions import (
     SeedanceSensorTimeoutError,
     SeedanceServiceError,
     SeedanceTimeoutError,
+    SeedanceTransportError,
 )
-from airflow_provider_seedance.hooks import airflow_compat
 from airflow_provider_seedance.operators.assets import (
     SeedanceCreateAssetGroupOperator,
     SeedanceCreateAssetOperator,
@@ -46,7 +49,7 @@ ALL = [
     kind
     for _, kind in inspect.getmembers(exceptions, inspect.isclass)
     if issubclass(kind, BaseException) and kind.__module__ == exceptions.__name__
-]
+] + [SeedanceSensorTimeoutError]
 
 COMMON: dict[str, Any] = {"code": "some_code", "status": 400, "request_id": "20260427"}
 
@@ -59,6 +62,8 @@ EXAMPLES = [
     SeedanceInputModerationError("m", item="reference_images[1]", **COMMON),
     SeedanceRateLimitError("m", retry_after=2.5, **COMMON),
     SeedanceServiceError("m", **COMMON),
+    SeedanceTransportError("m", sent=False, **COMMON),
+    SeedanceEventError("m", **COMMON),
     SeedanceNotFoundError("m", **COMMON),
     SeedanceGenerationFailedError("m", generation_id="asyntask_abc", reason="busy", **COMMON),
     SeedanceTimeoutError("m", **COMMON),
@@ -85,12 +90,21 @@ def test_every_exception_has_an_example_here() -> None:
 @pytest.mark.parametrize("kind", ALL, ids=by_name)
 def test_one_except_clause_takes_them_all(kind: type[BaseException]) -> None:
     assert issubclass(kind, SeedanceError)
-    assert issubclass(kind, AirflowException)
+    assert issubclass(kind, Exception)
 
 
 @pytest.mark.parametrize("kind", ALL, ids=by_name)
 def test_none_of_them_bypasses_the_retry_policy_by_being_a_fail_exception(kind: type[BaseException]) -> None:
     assert not issubclass(kind, AirflowFailException)
+
+
+def test_importing_them_imports_no_airflow() -> None:
+    script = (
+        "import sys, airflow_provider_seedance.exceptions, airflow_provider_seedance.api.polling\n"
+        "print([name for name in sys.modules if name.split('.')[0] == 'airflow'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_sensors_timeout_is_both_ours_and_airflows() -> None:
@@ -162,7 +176,7 @@ FAIL_AT_ONCE = {
 
 
 def test_final_errors_are_those_that_a_person_has_to_act_on() -> None:
-    assert set(FINAL_ERRORS) == FAIL_AT_ONCE
+    assert set(NON_RETRYABLE_ERRORS) == FAIL_AT_ONCE
 
 
 def decide(policy: Any, error: BaseException) -> tuple[str, timedelta | None]:
@@ -245,15 +259,15 @@ def test_a_dag_with_it_can_be_stored() -> None:
 def test_without_policies_the_operator_fails_the_task_where_a_retry_cannot_help(
     monkeypatch: pytest.MonkeyPatch, error: SeedanceError
 ) -> None:
-    monkeypatch.setattr(airflow_compat, "SEEDANCE_RETRY_POLICY", None)
+    monkeypatch.setattr(version_compat, "SEEDANCE_RETRY_POLICY", None)
     operator = SeedanceGenerateVideoOperator(task_id="generate", prompt="a cat")
 
     def refuse() -> None:
         raise error
 
-    monkeypatch.setattr(operator, "_request", refuse)
+    monkeypatch.setattr(operator, "build_request", refuse)
     context: Any = {"ti": SimpleNamespace(max_tries=2)}
-    with pytest.raises(AirflowException) as caught:
+    with pytest.raises((SeedanceError, AirflowFailException)) as caught:
         operator.execute(context)
     if type(error) in FAIL_AT_ONCE:
         assert type(caught.value) is AirflowFailException

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -63,7 +65,7 @@ def test_module_imports(name: str) -> None:
 @pytest.fixture(scope="module")
 def loaded_for_a_dag() -> dict[str, set[str]]:
     """What each module loads beyond ``airflow.sdk`` and beyond those before it; last, one that must be heavy."""
-    return imported_by(*DAG_MODULES, "airflow_provider_seedance.hooks.shared_client", after="airflow.sdk")
+    return imported_by(*DAG_MODULES, "airflow_provider_seedance.hooks.async_client", after="airflow.sdk")
 
 
 @pytest.mark.parametrize("module", DAG_MODULES)
@@ -72,7 +74,7 @@ def test_parsing_a_dag_loads_no_http_client_and_no_codec(loaded_for_a_dag: dict[
 
 
 def test_the_check_above_would_see_an_http_client(loaded_for_a_dag: dict[str, set[str]]) -> None:
-    assert "aiohttp" in top_level(loaded_for_a_dag["airflow_provider_seedance.hooks.shared_client"])
+    assert "aiohttp" in top_level(loaded_for_a_dag["airflow_provider_seedance.hooks.async_client"])
 
 
 def test_provider_info_loads_the_standard_library_and_itself_only() -> None:
@@ -82,3 +84,33 @@ def test_provider_info_loads_the_standard_library_and_itself_only() -> None:
         "airflow_provider_seedance",
         name,
     }
+
+
+#: Parts of Airflow that a worker with the task SDK alone does not have.
+NOT_FOR_WORKERS = {"airflow.models", "airflow.utils", "airflow.settings", "airflow.configuration"}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the modules that a file imports anywhere, and the names it takes from them."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_nothing_needs_more_of_airflow_than_the_task_sdk() -> None:
+    package = Path(airflow_provider_seedance.__path__[0])
+    found = {(path.name, name) for path in package.rglob("*.py") for name in imports_of(path)}
+    prefixes = tuple(f"{module}." for module in NOT_FOR_WORKERS)
+    assert not {(file, name) for file, name in found if f"{name}.".startswith(prefixes)}
+    assert {file for file, name in found if name.startswith("airflow.triggers.")} == {"base.py"}
+
+
+def test_no_private_name_is_imported_from_another_module() -> None:
+    package = Path(airflow_provider_seedance.__path__[0])
+    found = {(path.name, name) for path in package.rglob("*.py") for name in imports_of(path)}
+    ours = {(file, name) for file, name in found if name.startswith("airflow_provider_seedance.")}
+    assert not {(file, name) for file, name in ours if name.rpartition(".")[2].startswith("_") and "__" not in name}

@@ -194,7 +194,7 @@ def network_gone_when_submitted(case: Case) -> None:
     wire = connected_by_wire(case)
     wire.cut(silently=False)
     run = case.run()
-    wait_until(lambda: "nothing was created" in run.log(), "a failed call")
+    wait_until(lambda: "Nothing was created." in run.log(), "a failed call")
     wire.mend()
     case.wait_until_delivered()
     assert case.service.stats()["posts"] == 1
@@ -225,7 +225,7 @@ def service_restarted(case: Case) -> None:
     service.kill()
     late = case.run()
     calling.wait_until_failed(AMBIGUOUS)
-    wait_until(lambda: "nothing was created" in late.log(), "a call to the service that is down")
+    wait_until(lambda: "Nothing was created." in late.log(), "a call to the service that is down")
     service.start()
     calling.clear()
     case.wait_until_delivered()

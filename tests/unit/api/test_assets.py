@@ -7,20 +7,21 @@ import pytest
 from airflow_provider_seedance.api.assets import (
     Asset,
     AssetGroup,
-    AssetPoller,
-    check_asset_id,
     check_name,
     content_name,
-    created_id,
     is_content_of,
     plain_name,
     result_items,
 )
+from airflow_provider_seedance.api.ids import check_asset_id
+from airflow_provider_seedance.api.polling import AssetPoller, Finished, PollAgain
+from airflow_provider_seedance.api.submission import find_created_id
 from airflow_provider_seedance.exceptions import (
     SeedanceNotFoundError,
     SeedanceRequestError,
     SeedanceServiceError,
 )
+from tests.polls import Fixed, outcome
 
 DIGEST = "0123456789abcdef" * 4
 START = 1_000_000.0
@@ -54,7 +55,7 @@ def test_asset_is_read_in_every_shape(body: dict[str, Any]) -> None:
         "character-reference",
         "group-20260528140601-tp9hw",
     )
-    assert asset.is_active
+    assert asset.state == "succeeded"
     assert asset.uri == "asset://asset-20260528140922-d9646"
     assert "beef" not in repr(asset)
 
@@ -65,7 +66,7 @@ def test_answer_without_an_id_is_a_typed_error(body: object) -> None:
         Asset.from_response(body)
     with pytest.raises(SeedanceServiceError):
         AssetGroup.from_response(body)
-    assert created_id(body) is None
+    assert find_created_id(body) is None
 
 
 @pytest.mark.parametrize("body", [{"Items": [FLAT, None, "x"]}, {"Result": {"Items": [FLAT]}}])
@@ -99,11 +100,11 @@ def test_each_code_of_a_failed_asset_has_its_remedy(code: str, told: str) -> Non
 
 
 def poller() -> AssetPoller:
-    return AssetPoller("a", deadline=START + 300, submitted_at=START, poll_interval=5, rng=lambda: 0.5)
+    return AssetPoller("a", deadline=START + 300, submitted_at=START, poll_interval=5, rng=Fixed(0.5))
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"),
+    ("status", "expected"),
     [
         ("Active", "succeeded"),
         ("active", "succeeded"),
@@ -114,19 +115,20 @@ def poller() -> AssetPoller:
         ("Inactive", "failed"),
     ],
 )
-def test_each_status_leads_to_its_decision(status: str, outcome: str | None) -> None:
+def test_each_status_leads_to_its_decision(status: str, expected: str | None) -> None:
     decision = poller().on_state(Asset(asset_id="a", status=status), now=START)
-    assert decision.outcome == outcome
-    assert (decision.warning is not None) == (status == "New")
+    assert outcome(decision) == expected
+    assert (isinstance(decision, PollAgain) and decision.warning is not None) == (status == "New")
 
 
 def test_not_found_is_tolerated_for_twenty_seconds() -> None:
-    assert poller().on_error(SeedanceNotFoundError(), now=START + 19).outcome is None
-    assert poller().on_error(SeedanceNotFoundError(), now=START + 20).outcome == "not_found"
+    assert outcome(poller().on_error(SeedanceNotFoundError(), now=START + 19)) is None
+    assert outcome(poller().on_error(SeedanceNotFoundError(), now=START + 20)) == "not_found"
 
 
 def test_time_out_says_that_nothing_is_created_again() -> None:
     decision = poller().on_state(Asset(asset_id="a", status="Processing"), now=START + 300)
+    assert isinstance(decision, Finished)
     assert decision.outcome == "timeout"
     assert "creates nothing" in decision.message
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_seedance.api.errors import error_from, read_error, retry_after
+from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import (
     SeedanceAuthError,
     SeedanceBalanceError,
@@ -113,7 +114,7 @@ def test_what_is_no_error_is_none(body: object) -> None:
     ],
 )
 def test_each_answer_becomes_its_type(status: int, body: object, expected: type[SeedanceError]) -> None:
-    error = error_from(status, body)
+    error = error_from(Response(status, body))
     assert type(error) is expected
     assert error.status == status
     assert str(error).rstrip().endswith((".", "?"))
@@ -121,14 +122,14 @@ def test_each_answer_becomes_its_type(status: int, body: object, expected: type[
 
 def test_moderated_item_is_named_as_the_operators_parameter() -> None:
     body = e3("InputImageSensitiveContentDetected", "The request failed: 'content[2]' is not allowed")
-    error = error_from(400, body, item_name={2: "reference_images[1]"}.get)
+    error = error_from(Response(400, body), item_names=("prompt", "reference_images[0]", "reference_images[1]"))
     assert isinstance(error, SeedanceModerationError)
     assert (error.stage, error.item) == ("input", "reference_images[1]")
     assert "reference_images[1]" in str(error)
 
 
 def test_output_moderation_says_refunded_and_try_again() -> None:
-    error = error_from(200, e3("OutputVideoSensitiveContentDetected.PolicyViolation", "x"))
+    error = error_from(Response(200, e3("OutputVideoSensitiveContentDetected.PolicyViolation", "x")))
     assert isinstance(error, SeedanceModerationError)
     assert not isinstance(error, SeedanceInputModerationError)
     assert error.stage == "output"
@@ -136,15 +137,15 @@ def test_output_moderation_says_refunded_and_try_again() -> None:
 
 
 def test_code_and_request_id_are_carried() -> None:
-    error = error_from(500, e2("get_channel_failed", "database error (request id: 20260427abc)"))
+    error = error_from(Response(500, e2("get_channel_failed", "database error (request id: 20260427abc)")))
     assert (error.code, error.request_id) == ("get_channel_failed", "20260427abc")
-    assert error_from(500, "x", headers={"X-Oneapi-Request-Id": "r-1"}).request_id is None
-    assert error_from(500, e2("a", "b"), headers={"X-Oneapi-Request-Id": "r-1"}).request_id == "r-1"
+    assert error_from(Response(500, "x", {"x-oneapi-request-id": "r-1"})).request_id is None
+    assert error_from(Response(500, e2("a", "b"), {"x-oneapi-request-id": "r-1"})).request_id == "r-1"
 
 
 def test_message_holds_no_secret() -> None:
     body = e3("InvalidParameter", "bad url https://b.example/i.png?X-Amz-Signature=beef for prompt 'my secret plan'")
-    message = str(error_from(400, body, secrets=["my secret plan"]))
+    message = str(error_from(Response(400, body), secrets=["my secret plan"]))
     assert "beef" not in message
     assert "secret plan" not in message
 
@@ -162,6 +163,6 @@ def test_message_holds_no_secret() -> None:
 )
 def test_retry_after_is_read_as_seconds_or_date(headers: dict[str, str], expected: float | None) -> None:
     assert retry_after(headers) == expected
-    error = error_from(429, e1("slow"), headers=headers)
+    error = error_from(Response(429, e1("slow"), headers))
     assert isinstance(error, SeedanceRateLimitError)
     assert error.retry_after == expected

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_seedance.api.generation import Generation, check_generation_id
+from airflow_provider_seedance.api.generation import Generation
+from airflow_provider_seedance.api.ids import check_asset_id, check_generation_id, check_group_id
 from airflow_provider_seedance.exceptions import (
     SeedanceError,
     SeedanceGenerationFailedError,
@@ -26,7 +27,7 @@ def answer(status: str = "SUCCESS", inner: Any = None, **task: Any) -> dict[str,
     return {"code": "success", "message": "", "data": data}
 
 
-#: The samples printed in contract 2.4 and 2.6, each with what must be read from it.
+#: The samples printed in contract.md#query-response, each with what must be read from it.
 SAMPLES: list[tuple[Any, dict[str, Any]]] = [
     (
         answer("IN_PROGRESS", fail_reason="", submit_time=1777288506, start_time=1777288508, finish_time=0),
@@ -296,3 +297,12 @@ def test_what_is_no_id_is_refused_by_name(value: object) -> None:
     with pytest.raises(SeedanceRequestError, match="generation") as caught:
         check_generation_id(value)
     assert caught.value.field == "generation"
+
+
+def test_wrong_id_is_named_as_what_it_should_be() -> None:
+    with pytest.raises(SeedanceRequestError, match="no asset group id") as caught:
+        check_group_id("a b")
+    assert "generation" not in str(caught.value).lower()
+    with pytest.raises(SeedanceRequestError, match="no asset id") as caught:
+        check_asset_id("a b")
+    assert "generation" not in str(caught.value).lower()

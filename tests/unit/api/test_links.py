@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from airflow_provider_seedance.api.links import link_expiry
+from airflow_provider_seedance.api.links import LinkRefusedError, link_expiry, read_link_answer
 
 SIGNED_AT = 1777288506  # 2026-04-27T11:15:06Z
 
@@ -26,3 +28,34 @@ SIGNED_AT = 1777288506  # 2026-04-27T11:15:06Z
 )
 def test_expiry_is_read_from_the_signature(url: str, expected: float | None) -> None:
     assert link_expiry(url) == expected
+
+
+# -- the storage's response
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "start", "expected"),
+    [
+        (200, {"Content-Length": "10", "ETag": '"a"'}, 0, (10, 0, '"a"')),
+        (200, {}, 0, (None, 0, None)),
+        (200, {"Content-Length": "10"}, 4, (10, 4, None)),
+        (206, {"Content-Range": "bytes 4-9/10", "Content-Length": "6"}, 4, (10, 0, None)),
+        (206, {"Content-Range": "bytes 4-9/*"}, 4, (None, 0, None)),
+    ],
+)
+def test_response_is_read(status: int, headers: dict[str, str], start: int, expected: tuple[Any, ...]) -> None:
+    answer = read_link_answer(status, headers, start=start)
+    assert (answer.size, answer.skip, answer.etag) == expected
+
+
+@pytest.mark.parametrize("status", [403, 404, 410, 416, 500, 503, 301, 204])
+def test_response_without_a_file_is_refused(status: int) -> None:
+    with pytest.raises(LinkRefusedError, match=str(status)) as caught:
+        read_link_answer(status, {}, start=0)
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize("part", ["bytes 3-9/10", "bytes */10", "", "items 4-9/10"])
+def test_part_that_was_not_requested_is_refused(part: str) -> None:
+    with pytest.raises(LinkRefusedError, match="another part"):
+        read_link_answer(206, {"Content-Range": part}, start=4)

@@ -1,4 +1,4 @@
-"""The decision tables of design 7, row by row."""
+"""The decision tables of decisions.md#paying-once, row by row."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.api.submission import (
     Phase,
     Remote,
     SubmissionRecord,
     decide,
-    read_submit_answer,
+    read_paid_answer,
 )
 from airflow_provider_seedance.exceptions import SeedanceServiceError
 
@@ -111,8 +112,8 @@ def test_unreadable_record_is_refused_and_never_guessed_at(data: object) -> None
     ],
 )
 def test_id_is_found_in_every_shape(body: dict[str, Any]) -> None:
-    answer = read_submit_answer(200, body)
-    assert (answer.verdict, answer.generation_id) == ("accepted", ID)
+    answer = read_paid_answer(Response(200, body))
+    assert (answer.verdict, answer.created_id) == ("accepted", ID)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +176,6 @@ def test_id_is_found_in_every_shape(body: dict[str, Any]) -> None:
     ],
 )
 def test_each_answer_to_the_paid_call_is_judged(status: int, body: object, verdict: str) -> None:
-    answer = read_submit_answer(status, body)
+    answer = read_paid_answer(Response(status, body))
     assert answer.verdict == verdict
     assert answer.error is not None

@@ -18,6 +18,7 @@ from typing import Any
 import av
 import fsspec
 import pytest
+from airflow.sdk.io import store
 from PIL import Image
 
 from airflow_provider_seedance.api.content import MediaItem, Role
@@ -30,6 +31,11 @@ from airflow_provider_seedance.files.inputs import load_media, read_source
 
 ITEM = "reference_images[1]"
 ROLES: dict[MediaKind, Role] = {"image": "reference_image", "video": "reference_video", "audio": "reference_audio"}
+
+
+def attach_storage(monkeypatch: pytest.MonkeyPatch, filesystem: Any) -> None:
+    """Have ``s3://lake@…`` lead to a file system, for this test alone; Airflow's own ``attach`` would last."""
+    monkeypatch.setitem(store._STORE_CACHE, "s3-lake", store.ObjectStore("s3", "lake", fs=filesystem))  # noqa: SLF001
 
 
 def load(value: str, kind: MediaKind = "image") -> str:
@@ -124,10 +130,8 @@ def test_file_is_found_by_every_spelling_of_its_path(
 
 
 def test_object_storage_is_read_through_its_file_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow.sdk.io import store
-
     memory = fsspec.filesystem("memory")
-    monkeypatch.setitem(store._STORE_CACHE, "s3-lake", store.ObjectStore("s3", "lake", fs=memory))
+    attach_storage(monkeypatch, memory)
     data = picture()
     memory.pipe("/bucket/cat.png", data)
 
@@ -198,8 +202,6 @@ def test_huge_file_is_refused_without_being_read(
 
 
 def test_storage_that_tells_no_size_is_read_no_further_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow.sdk.io import store
-
     class Sizeless(type(fsspec.filesystem("memory"))):  # type: ignore[misc]
         cachable = False
 
@@ -209,7 +211,7 @@ def test_storage_that_tells_no_size_is_read_no_further_than_the_limit(monkeypatc
     memory = Sizeless()
     memory.pipe("/b/large.png", picture() + b"\0" * (30 * MIB))
     memory.pipe("/b/small.png", picture())
-    monkeypatch.setitem(store._STORE_CACHE, "s3-lake", store.ObjectStore("s3", "lake", fs=memory))
+    attach_storage(monkeypatch, memory)
 
     assert "under 30 MB" in refusal("s3://lake@b/large.png")
     assert load("s3://lake@b/small.png").startswith("data:image/png")
@@ -244,8 +246,6 @@ def test_unreadable_file_is_refused(file: Any) -> None:
 
 
 def test_storage_that_forbids_reading_is_told_from_one_that_fails_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow.sdk.io import store
-
     class Broken(type(fsspec.filesystem("memory"))):  # type: ignore[misc]
         cachable = False
         error: type[OSError]
@@ -254,7 +254,7 @@ def test_storage_that_forbids_reading_is_told_from_one_that_fails_for_now(monkey
             raise self.error("no")
 
     broken = Broken()
-    monkeypatch.setitem(store._STORE_CACHE, "s3-lake", store.ObjectStore("s3", "lake", fs=broken))
+    attach_storage(monkeypatch, broken)
 
     Broken.error = PermissionError
     assert "may not be read" in refusal("s3://lake@b/a.png")

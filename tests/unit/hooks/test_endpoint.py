@@ -12,8 +12,7 @@ from airflow.providers.common.compat.sdk import Connection
 
 from airflow_provider_seedance.emulator import EmulatorControl
 from airflow_provider_seedance.exceptions import SeedanceAuthError, SeedanceRequestError
-from airflow_provider_seedance.hooks import endpoint as endpoint_module
-from airflow_provider_seedance.hooks.endpoint import Endpoint, warn_if_in_clear
+from airflow_provider_seedance.hooks.endpoint import Endpoint, warn_if_unencrypted
 
 KEY = "sk-0123456789abcdef"
 
@@ -235,7 +234,7 @@ def test_any_other_proxy_is_refused_by_name_without_showing_it(value: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("host", "in_clear"),
+    ("host", "unencrypted"),
     [
         ("https://ai.alad.com", False),
         ("http://ai.alad.com", True),
@@ -248,19 +247,18 @@ def test_any_other_proxy_is_refused_by_name_without_showing_it(value: str) -> No
         ("http://127.example.com", True),
     ],
 )
-def test_a_key_crosses_a_network_in_clear_over_plain_http_to_another_host(host: str, in_clear: bool) -> None:
-    assert read(connection(host=host)).sends_key_in_clear is in_clear
+def test_a_key_crosses_a_network_unencrypted_over_plain_http_to_another_host(host: str, unencrypted: bool) -> None:
+    assert read(connection(host=host)).sends_key_unencrypted is unencrypted
 
 
 def test_it_is_warned_about_once_without_the_key(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(endpoint_module, "_warned_in_clear", set())
     endpoint = read(connection(host="http://gateway.internal"))
     with caplog.at_level(logging.WARNING):
-        warn_if_in_clear(endpoint)
-        warn_if_in_clear(endpoint)
-        warn_if_in_clear(read(connection()))
+        warn_if_unencrypted(endpoint)
+        warn_if_unencrypted(endpoint)
+        warn_if_unencrypted(read(connection()))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "http://gateway.internal" in caplog.text
     assert KEY not in caplog.text

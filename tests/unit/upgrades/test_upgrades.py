@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk.module_loading import import_string
 
 from airflow_provider_seedance.api.polling import from_event
-from airflow_provider_seedance.api.submission import SubmissionRecord
-from airflow_provider_seedance.exceptions import SeedanceServiceError
-from airflow_provider_seedance.hooks.creation import CreationMemory
+from airflow_provider_seedance.api.submission import ASSET, SubmissionRecord
+from airflow_provider_seedance.exceptions import SeedanceEventError
 
 DATA = Path(__file__).parent / "data"
 
@@ -54,9 +52,14 @@ def test_stored_event_of_an_asset_is_understood(event: dict[str, Any]) -> None:
 
 
 def test_stored_record_of_a_creation_is_understood() -> None:
-    store = SimpleNamespace(get=lambda key: load("asset_record_1.json"))
-    memory = CreationMemory({"task_state_store": store}, "5e1f", 1)  # type: ignore[typeddict-item]
-    assert memory.load() == ("asset-1", {"asset-0"})
+    record = SubmissionRecord.from_dict(load("asset_record_1.json"), ASSET)
+    assert (record.fingerprint, record.first_try, record.phase) == ("5e1f", 1, "submitted")
+    assert (record.created_id, record.known) == ("asset-1", ("asset-0",))
+
+
+def test_stored_intent_of_a_creation_is_understood() -> None:
+    record = SubmissionRecord.from_dict({**load("asset_record_1.json"), "id": None}, ASSET)
+    assert (record.phase, record.created_id, record.known) == ("intent", None, ("asset-0",))
 
 
 @pytest.mark.parametrize("record", load("submission_records_1.json"), ids=lambda record: record["phase"])
@@ -65,5 +68,5 @@ def test_stored_record_is_understood(record: dict[str, Any]) -> None:
 
 
 def test_event_of_a_later_release_is_refused_with_the_remedy() -> None:
-    with pytest.raises(SeedanceServiceError, match="same version of airflow-provider-seedance"):
+    with pytest.raises(SeedanceEventError, match="same version of airflow-provider-seedance"):
         from_event({"version": 2, "generation_id": "asyntask_1", "outcome": "succeeded"})

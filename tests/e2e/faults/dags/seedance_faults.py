@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.sdk import DAG, Param
 
@@ -72,7 +72,7 @@ class StoppableGenerateVideoOperator(SeedanceGenerateVideoOperator):
         self._watch(context).at("execute_complete")
         return super().execute_complete(context, event)
 
-    def _defer(self, poller: Any) -> None:
+    def _defer(self, poller: Any) -> NoReturn:
         self._stand_still.at("before deferral")
         super()._defer(poller)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_seedance.api.arrival import ImageCheck, LinkRefusedError, Mp4Check, read_link_answer
+from airflow_provider_seedance.api.mp4 import ImageCheck, Mp4Check
 
 
 def box(name: bytes, content: bytes = b"", *, wide: bool = False) -> bytes:
@@ -61,8 +61,8 @@ def test_no_beginning_of_an_mp4_passes(length: int) -> None:
     ("data", "said"),
     [
         (b"", "is empty"),
-        (b"<html>no</html>", "does not begin as one"),
-        (b"<h", "does not begin as one"),
+        (b"<html>no</html>", "does not begin like an mp4"),
+        (b"<h", "does not begin like an mp4"),
         (FTYP + MOOV, "no mdat"),
         (FTYP + MDAT, "no moov"),
         (FTYP + MOOV + MDAT + b"\0\0\0\4", "middle of a box"),
@@ -109,34 +109,3 @@ def test_other_image_is_taken_as_what_it_is() -> None:
     check = ImageCheck()
     judged(check, b"\xff\xd8\xff\xe0" + bytes(100))
     assert check.content_type == "image/jpeg"
-
-
-# -- the head of an answer
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "start", "expected"),
-    [
-        (200, {"Content-Length": "10", "ETag": '"a"'}, 0, (10, 0, '"a"')),
-        (200, {}, 0, (None, 0, None)),
-        (200, {"Content-Length": "10"}, 4, (10, 4, None)),
-        (206, {"Content-Range": "bytes 4-9/10", "Content-Length": "6"}, 4, (10, 0, None)),
-        (206, {"Content-Range": "bytes 4-9/*"}, 4, (None, 0, None)),
-    ],
-)
-def test_answer_is_read(status: int, headers: dict[str, str], start: int, expected: tuple[Any, ...]) -> None:
-    answer = read_link_answer(status, headers, start=start)
-    assert (answer.size, answer.skip, answer.etag) == expected
-
-
-@pytest.mark.parametrize("status", [403, 404, 410, 416, 500, 503, 301, 204])
-def test_answer_without_a_file_is_refused(status: int) -> None:
-    with pytest.raises(LinkRefusedError, match=str(status)) as caught:
-        read_link_answer(status, {}, start=0)
-    assert caught.value.status == status
-
-
-@pytest.mark.parametrize("part", ["bytes 3-9/10", "bytes */10", "", "items 4-9/10"])
-def test_part_that_was_not_asked_for_is_refused(part: str) -> None:
-    with pytest.raises(LinkRefusedError, match="another part"):
-        read_link_answer(206, {"Content-Range": part}, start=4)

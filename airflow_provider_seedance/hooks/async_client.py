@@ -2,8 +2,8 @@
 The asynchronous client of the triggerer: one per event loop and connection, shared by all triggers.
 
 A session, a TLS context or a connection lookup per trigger is what makes a triggerer slow: the lookup alone takes
-13 ms and they are served one at a time. So the first trigger of a connection opens the client, the others join it, and
-the last one to leave closes it.
+13 ms and they are served one at a time (decisions.md#shared-client). So the first trigger of a connection opens the
+client, the others join it, and the last one to leave closes it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -22,25 +22,28 @@ from airflow.providers.common.compat.connection import get_async_connection, get
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from yarl import URL
 
+from airflow_provider_seedance import __version__
 from airflow_provider_seedance.api.assets import Asset
+from airflow_provider_seedance.api.calls import Call, GetAsset, GetGeneration
 from airflow_provider_seedance.api.generation import Generation
-from airflow_provider_seedance.exceptions import SeedanceRequestError
-from airflow_provider_seedance.hooks.assets import ASSET_PATH, read_asset_answer
-from airflow_provider_seedance.hooks.endpoint import Endpoint, warn_if_in_clear
-from airflow_provider_seedance.hooks.seedance import GENERATIONS_PATH, read_generation
-from airflow_provider_seedance.hooks.transport import CONNECT_TIMEOUT, Answer, TransportError, parse_body
+from airflow_provider_seedance.api.ids import check_asset_id, check_generation_id
+from airflow_provider_seedance.api.response import Response, parse_body
+from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError, SeedanceTransportError
+from airflow_provider_seedance.hooks.endpoint import CONNECT_TIMEOUT, Endpoint, warn_if_unencrypted
 
-#: Seconds that an idle connection is kept: longer than any sensible poll interval, where aiohttp's default is 15 s.
+T = TypeVar("T")
+
+#: Seconds that an idle connection is kept: longer than any sensible poll interval; aiohttp's default is 15 s.
 KEEP_ALIVE = 120.0
-#: Connections at once. With polls of 200 ms it carries 1280 of them a second.
+#: Connections at once. With polls of 200 ms this carries 1280 polls a second.
 MAX_CONNECTIONS = 256
 
 
-class SharedClient:
+class AsyncClient:
     """
-    Asks for generations over one session. Got from :meth:`SeedanceHook.shared_client`.
+    Sends calls over one session. Obtained from :meth:`SeedanceHook.shared_client`.
 
-    :param conn_id: The connection, resolved at the first question and after :meth:`refresh`.
+    :param conn_id: The connection, resolved at the first call and after :meth:`refresh`.
     """
 
     def __init__(self, conn_id: str) -> None:
@@ -54,44 +57,55 @@ class SharedClient:
         self._failures = 0
         self._failure: Exception | None = None
 
-    async def get_generation(self, generation_id: str) -> Generation:
+    async def send(self, call: Call[T]) -> T:
         """
-        Ask for a generation, once. Costs nothing.
+        Send a call to the service, once: the only place where a triggerer does so.
 
+        :param call: One of :mod:`airflow_provider_seedance.api.calls`; a triggerer sends none that costs money.
+        :returns: What the call reads from the response.
         :raises SeedanceError: The typed exception of any failure.
         """
-        endpoint = await self._open()
-        answer = await self._ask(endpoint, "GET", f"{GENERATIONS_PATH}/{generation_id}")
-        return read_generation(answer, generation_id, endpoint)
+        try:
+            response = await self._exchange(call)
+        except SeedanceError as e:
+            return call.read_failure(e)
+        return call.read(response)
+
+    async def get_generation(self, generation_id: str) -> Generation:
+        """Query a generation, once. Free."""
+        return await self.send(GetGeneration(check_generation_id(generation_id)))
 
     async def get_asset(self, asset_id: str) -> Asset:
-        """
-        Ask for an asset, once. Costs nothing.
+        """Query an asset, once. Free."""
+        return await self.send(GetAsset(check_asset_id(asset_id)))
 
-        :raises SeedanceError: The typed exception of any failure.
-        """
+    async def _exchange(self, call: Call[Any]) -> Response:
         endpoint = await self._open()
-        answer = await self._ask(endpoint, "POST", f"{ASSET_PATH}GetAsset", json={"Id": asset_id})
-        return Asset.from_response(read_asset_answer("GetAsset", answer, endpoint), asset_id=asset_id)
-
-    async def _ask(self, endpoint: Endpoint, method: str, path: str, **body: Any) -> Answer:
         assert self._session is not None
-        url = self._base.with_path(self._base_path + path, encoded=True)
+        url = self._base.with_path(self._base_path + call.path, encoded=True)
+        headers = {"Content-Type": call.content_type} if call.body is not None else {}
         try:
-            async with self._session.request(method, url, **self._options, **body) as response:
+            async with self._session.request(
+                call.method, url, data=call.body, headers=headers, **self._options
+            ) as response:
                 raw = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as e:
-            # the type alone: the texts of aiohttp can hold an address
-            raise TransportError(f"{endpoint.base_url} did not answer ({type(e).__name__}).") from None
-        headers = {} if response.status == 200 else {name.lower(): text for name, text in response.headers.items()}
+            # the type alone: the texts of aiohttp can contain an address
+            raise SeedanceTransportError(f"{endpoint.base_url} did not answer ({type(e).__name__}).") from None
+        kept = {} if response.status == 200 else {name.lower(): text for name, text in response.headers.items()}
         if response.status in (401, 403):
             self._refused = endpoint
-        return Answer(response.status, headers, parse_body(raw))
+        return Response(response.status, parse_body(raw), kept, endpoint.conn_id, (endpoint.api_key,))
 
     def refresh(self) -> None:
-        """Have a connection whose key was refused read afresh: once, however many triggers were refused with it."""
+        """Have a connection whose key was refused read again: once, however many triggers were refused with it."""
         if self._endpoint is self._refused:
             self._endpoint = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has an open session."""
+        return self._session is not None and not self._session.closed
 
     async def aclose(self) -> None:
         """Close the session."""
@@ -129,15 +143,16 @@ class SharedClient:
                 field="seedance_conn_id",
             ) from None
         endpoint = Endpoint.from_connection(conn, await get_async_extra_dejson(conn))
-        warn_if_in_clear(endpoint)
+        warn_if_unencrypted(endpoint)
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"Accept": "application/json", "User-Agent": f"airflow-provider-seedance/{__version__}"},
             )
         self._base = URL(endpoint.base_url)
         self._base_path = self._base.raw_path.rstrip("/")
-        self._session.headers.update({"Authorization": f"Bearer {endpoint.api_key}", "Accept": "application/json"})
+        self._session.headers["Authorization"] = f"Bearer {endpoint.api_key}"
         self._options = {
             "allow_redirects": False,
             "timeout": aiohttp.ClientTimeout(total=endpoint.timeout, connect=min(CONNECT_TIMEOUT, endpoint.timeout)),
@@ -167,21 +182,21 @@ def _environment_bundle() -> str | None:
 
 
 def _environment_proxy(url: str) -> str | None:
-    """What requests would use; aiohttp's own ``trust_env`` reads a netrc file at every request."""
+    """Return the proxy that requests would use; aiohttp's own ``trust_env`` reads a netrc file at every request."""
     from requests.utils import get_environ_proxies, select_proxy
 
     proxy: str | None = select_proxy(url, get_environ_proxies(url))
     return proxy
 
 
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedClient]] = WeakKeyDictionary()
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncClient]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
-async def shared_client(conn_id: str) -> AsyncIterator[SharedClient]:
+async def shared_client(conn_id: str) -> AsyncIterator[AsyncClient]:
     """Join the client of this event loop and connection; the last to leave closes it."""
     clients = _clients.setdefault(asyncio.get_running_loop(), {})
-    client = clients.setdefault(conn_id, SharedClient(conn_id))
+    client = clients.setdefault(conn_id, AsyncClient(conn_id))
     client.users += 1
     try:
         yield client

@@ -14,7 +14,7 @@ from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_seedance.hooks.hidden import Hidden, hide, reveal
+from airflow_provider_seedance.api.redact import Redacted, unwrap, wrap
 from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator
 from airflow_provider_seedance.sensors.generation import SeedanceGenerationSensor
 from airflow_provider_seedance.transfers.seedance_to_object_storage import SeedanceToObjectStorageOperator
@@ -38,7 +38,7 @@ def render(task: Any, map_index: int = -1, **context: Any) -> Any:
 
 
 def stored(task: Any) -> str:
-    """What Airflow writes into its database of a rendered task."""
+    """Return what Airflow writes into its database of a rendered task."""
     return json.dumps(_serialize_rendered_fields(task))
 
 
@@ -46,7 +46,7 @@ def stored(task: Any) -> str:
 def sent(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], dict[str, Any]]:
     """Give the request of a rendered operator as it would be sent, media not expanded."""
     monkeypatch.setenv("AIRFLOW_CONN_SEEDANCE_DEFAULT", json.dumps({"conn_type": "seedance", "password": "sk-k"}))
-    return lambda operator: operator._request().to_json()
+    return lambda operator: operator.build_request().to_json()
 
 
 def urls(body: dict[str, Any]) -> list[str]:
@@ -56,10 +56,10 @@ def urls(body: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize(("value", "secret"), SECRETS.values(), ids=SECRETS)
 def test_a_rendered_secret_is_not_stored_in_any_field(value: str, secret: str) -> None:
     with DAG("d"):
-        fields = ("prompt", "first_frame", "model", "ratio", "seedance_conn_id")
+        fields: Any = dict.fromkeys(("prompt", "first_frame", "model", "ratio", "seedance_conn_id"), "{{ value }}")
         task = SeedanceGenerateVideoOperator(
             task_id="t",
-            **dict.fromkeys(fields, "{{ value }}"),
+            **fields,
             content=[{"type": "text", "text": "{{ value }}"}],
             extra_body={"callback_url": "{{ value }}"},
             reference_images=["{{ value }}", PLAIN],
@@ -67,9 +67,9 @@ def test_a_rendered_secret_is_not_stored_in_any_field(value: str, secret: str) -
     task = render(task, value=value)
     assert secret not in stored(task)
     assert "redacted" in stored(task)
-    assert reveal(task.prompt) == reveal(task.first_frame) == value
-    assert reveal(task.extra_body) == {"callback_url": value}
-    assert reveal(task.reference_images) == [value, PLAIN]
+    assert unwrap(task.prompt) == unwrap(task.first_frame) == value
+    assert unwrap(task.extra_body) == {"callback_url": value}
+    assert unwrap(task.reference_images) == [value, PLAIN]
 
 
 @pytest.mark.parametrize("value", [DATA_URI, SIGNED_LINK], ids=["data URI", "signed link"])
@@ -117,7 +117,7 @@ def test_the_link_in_a_result_is_not_stored_with_the_tasks_that_take_it(kind: An
             task = render(kind(task_id="t", generation=result, **target))
     assert SIGNATURE not in stored(task)
     assert "asyntask_abc" in stored(task)
-    assert reveal(task.generation) == result
+    assert unwrap(task.generation) == result
 
 
 def test_a_target_with_a_password_in_it_is_hidden() -> None:
@@ -127,7 +127,7 @@ def test_a_target_with_a_password_in_it_is_hidden() -> None:
         )
     task = render(task)
     assert SIGNATURE not in stored(task)
-    assert SIGNATURE in reveal(task.path)
+    assert SIGNATURE in unwrap(task.path)
 
 
 def test_values_without_a_secret_are_stored_as_they_are() -> None:
@@ -148,13 +148,13 @@ def test_values_without_a_secret_are_stored_as_they_are() -> None:
 
 @pytest.mark.parametrize("value", [DATA_URI, SIGNED_LINK, LOGIN_LINK, KEY, f"see {SIGNED_LINK} now"])
 def test_hidden_shows_itself_redacted(value: str) -> None:
-    hidden = hide(value)
-    assert isinstance(hidden, Hidden)
+    hidden = wrap(value)
+    assert isinstance(hidden, Redacted)
     for shown in (repr(hidden), str(hidden), f"{hidden}", hidden.serialize(), str([hidden]), str({"a": hidden})):
         assert PAYLOAD not in shown
         assert SIGNATURE not in shown
         assert KEY not in shown
-    assert reveal(hidden) == value
+    assert unwrap(hidden) == value
 
 
 _secrets = st.sampled_from([DATA_URI, SIGNED_LINK, KEY])
@@ -166,12 +166,12 @@ _values = st.recursive(
 
 @given(_values)
 def test_reveal_undoes_hide(value: Any) -> None:
-    assert reveal(hide(value)) == value
+    assert unwrap(wrap(value)) == value
 
 
 @given(st.lists(_secrets | st.text(max_size=5), min_size=1))
 def test_hidden_values_show_no_secret_however_deep(values: list[str]) -> None:
-    shown = repr(hide({"a": [{"b": values}], "c": tuple(values)}))
+    shown = repr(wrap({"a": [{"b": values}], "c": tuple(values)}))
     assert PAYLOAD not in shown
     assert SIGNATURE not in shown
     assert KEY not in shown

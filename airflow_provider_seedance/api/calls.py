@@ -1,0 +1,357 @@
+"""
+Every call of the service as data: what is sent, and how its response is read.
+
+A call knows neither a client nor a connection. ``SeedanceHook.send(call)`` and ``AsyncClient.send(call)`` are the only
+two places that do I/O with the service, and both end in :meth:`Call.read` or :meth:`Call.read_failure`.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from airflow_provider_seedance.api.assets import BILLING_MODELS, Asset, AssetGroup, AssetType, result_items
+from airflow_provider_seedance.api.errors import error_from, read_error
+from airflow_provider_seedance.api.generation import Generation
+from airflow_provider_seedance.api.multipart import Multipart, Upload
+from airflow_provider_seedance.api.response import Response
+from airflow_provider_seedance.api.submission import PaidAnswer, read_paid_answer, read_paid_failure
+from airflow_provider_seedance.exceptions import SeedanceError, SeedanceNotFoundError, SeedanceRequestError
+
+T = TypeVar("T")
+Item = TypeVar("Item", Asset, AssetGroup)
+
+GENERATIONS_PATH = "/v1/video/generations"
+MODELS_PATH = "/v1/models"
+ASSET_PATH = "/volc/asset/"
+#: The only group type that an ordinary key may use; some channels list nothing without it (contract.md#list-assets).
+GROUP_TYPE = "AIGC"
+
+
+class Call(ABC, Generic[T]):
+    """One call. Its children are frozen dataclasses: equal fields, equal call."""
+
+    method: ClassVar[str] = "POST"
+    #: Whether it costs money, so that it is never repeated unless nothing can have been created.
+    is_paid: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def path(self) -> str:
+        """The path on the service, without the base URL."""
+
+    @property
+    def body(self) -> bytes | Multipart | None:
+        """What is sent, None for nothing."""
+        return None
+
+    @property
+    def content_type(self) -> str:
+        """The type of the body."""
+        return "application/json"
+
+    @abstractmethod
+    def read(self, response: Response) -> T:
+        """
+        Return the value in a response.
+
+        :raises SeedanceError: The typed exception of a response that is an error.
+        """
+
+    def read_failure(self, error: SeedanceError) -> T:
+        """Return the value of a call without a response: none, so its error is raised."""
+        raise error
+
+
+class PaidCall(Call[PaidAnswer]):
+    """A call that costs money. It never raises: what became of it is a value, which the caller must not miss."""
+
+    is_paid = True
+
+    def read(self, response: Response) -> PaidAnswer:
+        """Return what the response proves."""
+        return read_paid_answer(response)
+
+    def read_failure(self, error: SeedanceError) -> PaidAnswer:
+        """Return what a call without a response proves."""
+        return read_paid_failure(error)
+
+
+def encode_json(body: Mapping[str, Any]) -> bytes:
+    """Encode a body without blanks, in ASCII."""
+    return json.dumps(body, separators=(",", ":")).encode("ascii")
+
+
+@dataclass(frozen=True)
+class CreateGeneration(PaidCall):
+    """
+    Submit a generation (contract.md#create-request). It costs money.
+
+    :param payload: The request as JSON, from :func:`~airflow_provider_seedance.api.request.encode_body`.
+    :param item_names: The parameter behind each item of the request's ``content``, for messages.
+    :param secrets: What messages must not contain, such as the prompt.
+    """
+
+    path = GENERATIONS_PATH
+
+    payload: bytes = field(repr=False)
+    item_names: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def body(self) -> bytes:
+        """The request."""
+        return self.payload
+
+    def read(self, response: Response) -> PaidAnswer:
+        """Return what the response proves."""
+        return read_paid_answer(response, secrets=self.secrets, item_names=self.item_names)
+
+
+@dataclass(frozen=True)
+class GetGeneration(Call[Generation]):
+    """
+    Query a generation (contract.md#query-response). Free.
+
+    :param generation_id: Its id, checked.
+    """
+
+    method = "GET"
+    generation_id: str
+
+    @property
+    def path(self) -> str:
+        """The generation."""
+        return f"{GENERATIONS_PATH}/{self.generation_id}"
+
+    def read(self, response: Response) -> Generation:
+        """Return the generation."""
+        if response.status == 200 and isinstance(response.body, Mapping):
+            return Generation.from_response(response.body, generation_id=self.generation_id)
+        raise error_from(response)
+
+
+@dataclass(frozen=True)
+class ListModels(Call[list[str]]):
+    """List the models that the key may use (contract.md#common-rules). Free; the route is not promised."""
+
+    method = "GET"
+    path = MODELS_PATH
+
+    def read(self, response: Response) -> list[str]:
+        """Return the models' ids."""
+        data = response.body.get("data") if isinstance(response.body, Mapping) else None
+        if response.status == 200 and isinstance(data, list):
+            return [str(model["id"]) for model in data if isinstance(model, Mapping) and "id" in model]
+        raise error_from(response)
+
+
+@dataclass(frozen=True)
+class CreateAssetGroup(PaidCall):
+    """
+    Create a group of assets (contract.md#create-asset-group). It costs money.
+
+    :param name: 1 to 64 characters.
+    :param description: At most 300 characters; None sends none.
+    """
+
+    path = f"{ASSET_PATH}CreateAssetGroup"
+
+    name: str
+    description: str | None = None
+
+    @property
+    def body(self) -> bytes:
+        """The request."""
+        described = {"Description": self.description} if self.description else {}
+        return encode_json({"model": BILLING_MODELS["Image"], "Name": self.name, **described})
+
+
+class Source(Upload, Protocol):
+    """
+    What an asset is made from.
+
+    :param asset_type: ``Image``, ``Video`` or ``Audio``.
+    :param url: A link or a ``data:`` URI; None if the file is uploaded.
+    """
+
+    @property
+    def asset_type(self) -> AssetType:
+        """Its type."""
+
+    @property
+    def url(self) -> str | None:
+        """What the call sends instead of a file."""
+
+
+@dataclass(frozen=True)
+class CreateAsset(PaidCall):
+    """
+    Create an asset (contract.md#create-asset). It costs money.
+
+    :param group_id: The group that it goes into.
+    :param name: 1 to 64 characters, unique in the group.
+    :param asset_type: ``Image``, ``Video`` or ``Audio``.
+    :param url: A link or a ``data:`` URI; None if a file is uploaded.
+    :param upload: The file; None if ``url`` is given.
+    """
+
+    path = f"{ASSET_PATH}CreateAsset"
+
+    group_id: str
+    name: str
+    asset_type: AssetType
+    url: str | None = field(default=None, repr=False)
+    upload: Upload | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, group_id: str, name: str, source: Source) -> CreateAsset:
+        """Make the call for a source that was read and checked."""
+        upload = source if source.url is None else None
+        return cls(group_id, name, source.asset_type, source.url, upload)
+
+    @property
+    def body(self) -> bytes | Multipart:
+        """The request: JSON with a link, or a form with a file."""
+        fields = {
+            "model": BILLING_MODELS[self.asset_type],
+            "GroupId": self.group_id,
+            "Name": self.name,
+            "AssetType": self.asset_type,
+        }
+        return encode_json({**fields, "URL": self.url}) if self.upload is None else Multipart(fields, self.upload)
+
+    @property
+    def content_type(self) -> str:
+        """The type of the body."""
+        body = self.body
+        return body.content_type if isinstance(body, Multipart) else "application/json"
+
+    def read(self, response: Response) -> PaidAnswer:
+        """Return what the response proves. A group that was just created may not be known yet: that passes."""
+        answer = read_paid_answer(response)
+        text = str(answer.error).lower()
+        if answer.verdict == "refused" and "group" in text and "not found" in text:
+            return PaidAnswer("repeat", error=answer.error)
+        if answer.verdict == "refused" and isinstance(answer.error, SeedanceNotFoundError):
+            taken = SeedanceRequestError(
+                "The service refused the asset as not found, which it also answers if the name is taken in the group: "
+                f"{answer.error}",
+                field="name",
+                status=response.status,
+            )
+            return PaidAnswer("refused", error=taken)
+        return answer
+
+
+@dataclass(frozen=True)
+class GetAsset(Call[Asset]):
+    """
+    Query an asset (contract.md#get-asset). Free; the route is a sibling's, not on the vendor's own page.
+
+    :param asset_id: Its id, checked.
+    """
+
+    path = f"{ASSET_PATH}GetAsset"
+
+    asset_id: str
+
+    @property
+    def body(self) -> bytes:
+        """The request."""
+        return encode_json({"Id": self.asset_id})
+
+    def read(self, response: Response) -> Asset:
+        """Return the asset."""
+        return Asset.from_response(
+            _read_asset_response(response, without_route="Use list_assets()."), asset_id=self.asset_id
+        )
+
+
+@dataclass(frozen=True)
+class DeleteAsset(Call[None]):
+    """
+    Delete an asset. Free; a service without the route says so (contract.md#other-asset-routes).
+
+    :param asset_id: Its id, checked.
+    """
+
+    path = f"{ASSET_PATH}DeleteAsset"
+
+    asset_id: str
+
+    @property
+    def body(self) -> bytes:
+        """The request."""
+        return encode_json({"model": BILLING_MODELS["Image"], "Id": self.asset_id})
+
+    def read(self, response: Response) -> None:
+        """Return nothing."""
+        _read_asset_response(response, without_route="Delete it in the Starrise console.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListCall(Call[list[Item]]):
+    """
+    One page of a list (contract.md#list-assets). Free; known from a sibling, not on the vendor's own page.
+
+    :param filters: What the items must match, by the service's names.
+    :param page: From 1.
+    :param page_size: Items a page.
+    """
+
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    page: int = 1
+    page_size: int = 100
+
+    @property
+    def body(self) -> bytes:
+        """The request."""
+        return encode_json(
+            {
+                "model": BILLING_MODELS["Image"],
+                "Filter": self.filters,
+                "PageNumber": self.page,
+                "PageSize": self.page_size,
+            }
+        )
+
+
+class ListAssets(ListCall[Asset]):
+    """One page of the key's assets. Parameters: ``filters``, ``page``, ``page_size``."""
+
+    path = f"{ASSET_PATH}ListAssets"
+
+    def read(self, response: Response) -> list[Asset]:
+        """Return the page's assets."""
+        return [Asset.from_response(item) for item in result_items(_read_asset_response(response))]
+
+
+class ListAssetGroups(ListCall[AssetGroup]):
+    """One page of the key's groups. Parameters: ``filters``, ``page``, ``page_size``."""
+
+    path = f"{ASSET_PATH}ListAssetGroups"
+
+    def read(self, response: Response) -> list[AssetGroup]:
+        """Return the page's groups."""
+        return [AssetGroup.from_response(item) for item in result_items(_read_asset_response(response))]
+
+
+def _read_asset_response(response: Response, *, without_route: str | None = None) -> Mapping[str, Any]:
+    """
+    Return the body of an asset call's response. An error may come with HTTP 200 (contract.md#error-envelopes).
+
+    :param without_route: What to do if the service lacks the route, which its documentation does not promise.
+    """
+    if response.status == 200 and isinstance(response.body, Mapping) and read_error(response.body) is None:
+        return response.body
+    error = error_from(response)
+    if without_route is not None and isinstance(error, SeedanceRequestError) and error.field == "host":
+        raise SeedanceRequestError(
+            f"The service lacks this route, which its documentation does not promise. {without_route}",
+            status=response.status,
+        ) from error
+    raise error

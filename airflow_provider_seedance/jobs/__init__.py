@@ -1,0 +1,1 @@
+"""Remote jobs: submitted once, and waited for."""

@@ -1,0 +1,87 @@
+"""Where a task's submission record is kept, so that it survives the worker: Airflow's task state store."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_seedance.api.submission import GENERATION, Kind, SubmissionRecord
+from airflow_provider_seedance.clock import SYSTEM_CLOCK, Clock
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+log = logging.getLogger(__name__)
+
+#: Seconds for which a worker tries to record an id that was paid for. Airflow itself gives up after some tries, within
+#: 10 to 90 s, which a restart of its API server can outlast.
+RECORD_PATIENCE = 600.0
+#: Tries in that time.
+RECORD_ATTEMPTS = 45
+#: Seconds before the second try; doubled for each further one, up to the maximum.
+RECORD_BACKOFF = 1.0
+RECORD_MAX_BACKOFF = 15.0
+
+
+class SubmissionStore:
+    """
+    Reads and writes a task's :class:`SubmissionRecord`. People see it in Airflow's UI and REST API.
+
+    :param context: The task's context.
+    :param kind: What the task creates.
+    :param durable: False remembers nothing: each try submits, and pays, again.
+    :param clock: The time that waits are measured by.
+    """
+
+    def __init__(
+        self, context: Context, kind: Kind = GENERATION, *, durable: bool = True, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self.kind = kind
+        self._clock = clock
+        self._store: Any = context.get("task_state_store") if durable else None
+        if durable and self._store is None:
+            log.info("This Airflow has no task state store (it came with 3.3): a retry submits, and pays, again.")
+
+    def get(self) -> SubmissionRecord | None:
+        """
+        Return the record, None if there is none.
+
+        :raises SeedanceServiceError: There is one that this release cannot read.
+        """
+        data = self._store.get(self.kind.key) if self._store is not None else None
+        return None if data is None else SubmissionRecord.from_dict(data, self.kind)
+
+    def put(self, record: SubmissionRecord) -> None:
+        """Write the record."""
+        if self._store is not None:
+            self._store.set(self.kind.key, record.to_dict(self.kind))
+
+    def put_with_retries(self, record: SubmissionRecord) -> None:
+        """
+        Write a record that must not be lost, and try again for :data:`RECORD_PATIENCE` while Airflow cannot be reached.
+
+        :raises Exception: What the last try ended in.
+        """
+        from tenacity import Retrying, before_sleep_log, stop_after_attempt, stop_after_delay, wait_exponential
+
+        retrying = Retrying(
+            stop=stop_after_delay(RECORD_PATIENCE) | stop_after_attempt(RECORD_ATTEMPTS),
+            wait=wait_exponential(multiplier=RECORD_BACKOFF, max=RECORD_MAX_BACKOFF),
+            before_sleep=before_sleep_log(log, logging.WARNING),
+            sleep=self._clock.sleep,
+            reraise=True,
+        )
+        for attempt in retrying:
+            with attempt:
+                self.put(record)
+
+    def clear(self) -> None:
+        """Delete the record."""
+        if self._store is not None:
+            self._store.delete(self.kind.key)
+
+    def mark_delivered(self, created_id: str, *, first_try: int) -> None:
+        """Record that the result is being returned: a worker that dies now is followed by one that only fetches it."""
+        record = self.get()
+        if record is not None and record.created_id == created_id:
+            self.put(record.with_phase("delivered", first_try=first_try))

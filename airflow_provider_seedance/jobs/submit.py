@@ -1,0 +1,173 @@
+"""
+Paying once: the screen that pays, and what leads to it (decisions.md#paying-once).
+
+The order of writes is what makes it safe, whenever the worker dies: the intent before the paid call, the id right after
+it, the delivery before the result is returned. Generations, asset groups and assets share all of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow_provider_seedance.api.calls import CreateGeneration, PaidCall
+from airflow_provider_seedance.api.polling import NOT_FOUND_GRACE
+from airflow_provider_seedance.api.request import encode_body, fingerprint
+from airflow_provider_seedance.api.submission import (
+    OnAmbiguous,
+    Remote,
+    SubmissionDecision,
+    SubmissionRecord,
+    ambiguous_error,
+    decide,
+)
+from airflow_provider_seedance.exceptions import SeedanceError, SeedanceNotFoundError
+from airflow_provider_seedance.files.inputs import load_media
+from airflow_provider_seedance.telemetry.metrics import count
+
+if TYPE_CHECKING:
+    from airflow_provider_seedance.api.generation import Generation
+    from airflow_provider_seedance.api.request import GenerationRequest
+    from airflow_provider_seedance.hooks.seedance import SeedanceHook
+    from airflow_provider_seedance.jobs.store import SubmissionStore
+
+log = logging.getLogger(__name__)
+
+
+def pay(
+    hook: SeedanceHook,
+    store: SubmissionStore,
+    call: PaidCall,
+    intent: SubmissionRecord,
+    *,
+    summary: str,
+    on_ambiguous_submission: OnAmbiguous = "fail",
+) -> tuple[SubmissionRecord, SeedanceError | None]:
+    """
+    Make a paid call. **This is where a task spends money**, and the only place.
+
+    :param call: The call.
+    :param intent: The record to write before it.
+    :param summary: What is paid for, for the log.
+    :param on_ambiguous_submission: ``"resubmit"`` makes the call once more if its response is lost.
+    :returns: The record with the id; or the intent, which stays stored, and what was seen of the lost response.
+    :raises SeedanceError: The typed exception of a refusal. Nothing was created, and no record is left.
+    """
+    may_resubmit = on_ambiguous_submission == "resubmit"
+    _ = hook.endpoint  # a connection that cannot be read leaves no doubt
+    attempt = 1
+    while True:
+        intent = intent.with_phase("intent", submitted_at=hook.clock.now())
+        store.put(intent)
+        answer = hook.send(call)  # the one line that costs money
+        if answer.verdict == "accepted":
+            # first, so that the id is in the log whatever happens next
+            log.info("Submitted %s %s: %s.", store.kind.noun, answer.created_id, summary)
+            record = intent.with_phase("submitted", created_id=answer.created_id)
+            store.put_with_retries(record)
+            return record, None
+        assert answer.error is not None
+        if answer.verdict == "lost":
+            if not may_resubmit:
+                return intent, answer.error
+            may_resubmit = False
+            log.warning("The response to a paid call was lost: %s Resubmitting.", answer.error)
+            continue
+        store.clear()
+        wait = answer.retry_in(attempt)
+        if wait is None:
+            raise answer.error
+        log.warning("%s Nothing was created. Retrying in %.0f s.", answer.error, wait)
+        hook.clock.sleep(wait)
+        attempt += 1
+
+
+def submit_or_attach(
+    hook: SeedanceHook,
+    store: SubmissionStore,
+    request: GenerationRequest,
+    *,
+    first_try: int,
+    on_ambiguous_submission: OnAmbiguous = "fail",
+) -> tuple[SubmissionRecord, Generation | None]:
+    """
+    Find the generation that an earlier try paid for, or pay.
+
+    :param first_try: Number of the first try since the task was last cleared.
+    :param on_ambiguous_submission: What to do if the response to the paid call was lost.
+    :returns: The record of the generation to wait for, and the generation itself if it was queried already.
+    :raises SeedanceAmbiguousSubmissionError: The response to a paid call was lost.
+    :raises SeedanceError: The submission is refused, or a recorded generation cannot be queried.
+    """
+    record, generation = store.get(), None
+    digest = fingerprint(request, hook.seedance_conn_id)
+    decision = decide(record, fingerprint=digest, first_try=first_try, on_ambiguous_submission=on_ambiguous_submission)
+    if record is not None and decision.action == "ask":
+        remote, generation = _query(hook, record)
+        decision = decide(record, fingerprint=digest, first_try=first_try, remote=remote)
+    log_decision(record, decision)
+    if record is None or decision.action == "submit":
+        return _submit(hook, store, request, digest, first_try, on_ambiguous_submission), None
+    if decision.action == "fail":
+        raise reported(store, record.with_phase("reported", first_try=first_try))
+    count("reattached")
+    return record, generation
+
+
+def _query(hook: SeedanceHook, record: SubmissionRecord) -> tuple[Remote, Generation | None]:
+    """Query a recorded generation. Any failure but "not found" is raised: unknown is never absent."""
+    try:
+        generation = hook.get_generation(str(record.created_id))
+    except SeedanceNotFoundError:
+        lags = hook.clock.now() < record.submitted_at + NOT_FOUND_GRACE
+        return ("running" if lags else "not_found"), None
+    return generation.state, generation
+
+
+def _submit(
+    hook: SeedanceHook,
+    store: SubmissionStore,
+    request: GenerationRequest,
+    digest: str,
+    first_try: int,
+    on_ambiguous_submission: OnAmbiguous,
+) -> SubmissionRecord:
+    for warning in request.warnings:
+        log.warning(warning)
+    body = request.to_json(load_media(request.media))
+    record, lost = pay(
+        hook,
+        store,
+        CreateGeneration(encode_body(body), request.item_names, request.texts),
+        SubmissionRecord(digest, hook.clock.now(), "intent", first_try),
+        summary=_summary(request),
+        on_ambiguous_submission=on_ambiguous_submission,
+    )
+    if lost is None:
+        count("submitted")
+        return record
+    if on_ambiguous_submission == "resubmit":  # the intent stays, so the next try resubmits too
+        raise ambiguous_error(record, store.kind, str(lost)) from lost
+    raise reported(store, record.with_phase("reported"), str(lost)) from lost
+
+
+def _summary(request: GenerationRequest) -> str:
+    tokens = request.expected_tokens()
+    bound = "at least" if request.expected_tokens_is_lower_bound else "about"
+    expected = "an unknown number of" if tokens is None else f"{bound} {tokens}"
+    return (
+        f"{request.mode}, {request.model}, {request.resolution}, {request.ratio}, {request.duration} s; "
+        f"{expected} tokens expected"
+    )
+
+
+def reported(store: SubmissionStore, record: SubmissionRecord, detail: str = "") -> SeedanceError:
+    """Record that a lost response is being raised, and return its exception."""
+    store.put(record)
+    return ambiguous_error(record, store.kind, detail)
+
+
+def log_decision(record: SubmissionRecord | None, decision: SubmissionDecision) -> None:
+    """Log what is done about a record, if there is one."""
+    if record is not None:
+        log.log(logging.WARNING if decision.warn else logging.INFO, decision.message)

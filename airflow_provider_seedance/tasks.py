@@ -1,0 +1,170 @@
+"""
+What operators, sensors and transfers share: redacted fields, a hook, and polling that defers.
+
+What a task needs only when it runs is imported only then, here and in the classes that mix this in: a Dag file is
+parsed every few seconds, and pays for what its imports load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_provider_seedance.api.parse import as_mapping
+from airflow_provider_seedance.api.redact import wrap
+from airflow_provider_seedance.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_seedance.exceptions import SeedanceRequestError
+from airflow_provider_seedance.version_compat import given_fields
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_provider_seedance.api.generation import Generation
+    from airflow_provider_seedance.api.polling import BasePoller, Finished, Waited
+    from airflow_provider_seedance.api.request import GenerationRequest
+    from airflow_provider_seedance.hooks.seedance import SeedanceHook
+    from airflow_provider_seedance.telemetry.lineage_facts import LineageFacts
+
+#: As ``SeedanceHook.default_conn_name``, which is not loaded to parse a Dag.
+DEFAULT_CONN_ID = "seedance_default"
+#: Seconds after our own deadline at which Airflow's takes over, should the trigger be lost.
+DEFERRAL_BACKSTOP = 300.0
+UI_COLOR = "#efe6ff"
+
+
+class SeedanceTask:
+    """Mixed into operators and sensors: redacts rendered fields, and has a hook."""
+
+    template_fields: Any
+    seedance_conn_id: str
+    #: The time that waits are measured by.
+    clock: Clock = SYSTEM_CLOCK
+    #: Template fields that were given a value which then rendered to None.
+    rendered_to_none: tuple[str, ...] = ()
+
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        """Render as Airflow does, then redact: the one step that mapped and plain operators share."""
+        given = given_fields(self)
+        super()._do_render_template_fields(parent, *args, **kwargs)  # type: ignore[misc]
+        if parent is self:
+            self.rendered_to_none = tuple(name for name in given if getattr(self, name) is None)
+            for name in self.template_fields:
+                setattr(self, name, wrap(getattr(self, name)))
+
+    def require_rendered(self, names: Sequence[str]) -> None:
+        """
+        Check that what was given arrived.
+
+        :param names: The fields to check.
+        :raises SeedanceRequestError: One was given a value, and it rendered to None.
+        """
+        for name in self.rendered_to_none:
+            if name in names:
+                raise SeedanceRequestError(
+                    f"{name!r} was given, and rendered to None: the upstream task pushed nothing under that key, or "
+                    "the template names something that does not exist. Correct it, or leave the parameter out.",
+                    field=name,
+                )
+
+    @cached_property
+    def hook(self) -> SeedanceHook:
+        """The hook for ``seedance_conn_id``."""
+        from airflow_provider_seedance.hooks.seedance import SeedanceHook
+
+        return SeedanceHook(self.seedance_conn_id, clock=self.clock)
+
+
+class PollingTask(SeedanceTask):
+    """Mixed into what waits: polls once, then defers or waits in the worker."""
+
+    deferrable: bool
+
+    def _wait(self, poller: BasePoller[Waited], state: Waited | None = None) -> tuple[Finished, Waited | None]:
+        """
+        Wait until there is an outcome, or defer, which ends this run of the worker.
+
+        :param poller: The poller of the wait.
+        :param state: What the service reported, if it was queried already.
+        """
+        from airflow_provider_seedance.api.polling import PollAgain
+        from airflow_provider_seedance.jobs.wait import poll_once, wait
+
+        if state is None:
+            decision, state = poll_once(self.hook, poller)
+        else:
+            decision = poller.on_state(state, now=self.clock.now())
+        if self.deferrable and isinstance(decision, PollAgain):
+            self._defer(poller)
+        return wait(self.hook, poller, decision, state)
+
+    def _defer(self, poller: BasePoller[Any]) -> NoReturn:
+        """Hand the wait over to a trigger."""
+        self.log.info(  # type: ignore[attr-defined]
+            "Deferring until %s %s finishes; the worker slot is released.", poller.noun.lower(), poller.subject_id
+        )
+        seconds = max(poller.deadline - self.clock.now(), 0) + DEFERRAL_BACKSTOP
+        self.defer(  # type: ignore[attr-defined]
+            trigger=_trigger(poller, self.seedance_conn_id),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=seconds),
+        )
+        raise AssertionError("defer() raises")
+
+
+def _trigger(poller: BasePoller[Any], conn_id: str) -> Any:
+    from airflow_provider_seedance.api.polling import AssetPoller
+    from airflow_provider_seedance.triggers.asset import SeedanceAssetTrigger
+    from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
+
+    if isinstance(poller, AssetPoller):
+        return SeedanceAssetTrigger(
+            seedance_conn_id=conn_id,
+            asset_id=poller.subject_id,
+            deadline=poller.deadline,
+            created_at=poller.submitted_at,
+            poll_interval=poller.poll_interval,
+        )
+    return SeedanceGenerationTrigger(
+        seedance_conn_id=conn_id,
+        generation_id=poller.subject_id,
+        deadline=poller.deadline,
+        submitted_at=poller.submitted_at,
+        poll_interval=poller.poll_interval,
+    )
+
+
+class GenerationTask(SeedanceTask):
+    """Mixed into what submits a generation, waits for it or stores it: reports lineage if OpenLineage is installed."""
+
+    _lineage_facts: LineageFacts | None = None
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Return the task's datasets and run facet; empty if it has no result. OpenLineage's provider calls this."""
+        from airflow_provider_seedance.telemetry.lineage import operator_lineage
+
+        return operator_lineage(self._lineage_facts)
+
+    def _keep_lineage_facts(
+        self,
+        generation: Generation,
+        *,
+        request: GenerationRequest | None = None,
+        upstream_result: Any = None,
+        transfer_result: Mapping[str, Any] | None = None,
+    ) -> None:
+        """
+        Keep what the lineage consists of, which OpenLineage asks for after the task has ended.
+
+        :param upstream_result: What the task was given as its generation: an id, or a result.
+        """
+        from airflow_provider_seedance.telemetry.lineage_facts import LineageFacts
+
+        self._lineage_facts = LineageFacts(
+            generation=generation,
+            base_url=self.hook.endpoint.base_url,
+            request=request,
+            upstream_result=as_mapping(upstream_result),
+            transfer_result=transfer_result,
+        )

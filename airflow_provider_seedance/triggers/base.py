@@ -1,0 +1,55 @@
+"""What the triggers share: arguments that Airflow may store, one wait, one event."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_seedance.clock import SYSTEM_CLOCK, Clock
+
+if TYPE_CHECKING:
+    from airflow_provider_seedance.api.polling import BasePoller
+
+
+class BaseSeedanceTrigger(BaseTrigger):
+    """
+    Polls until there is an outcome or the deadline has passed, then sends one event.
+
+    Arguments and event contain ids, numbers and short words only: Airflow stores both and logs the event. A triggerer
+    that restarts runs it again from its arguments; nothing that it had counted matters.
+    """
+
+    #: The names of the arguments, which Airflow stores.
+    fields: ClassVar[tuple[str, ...]]
+    #: The one that is the id of what is waited for, and its name in the event.
+    id_field: ClassVar[str]
+    #: The time that waits are measured by.
+    clock: Clock = SYSTEM_CLOCK
+
+    def __init__(self, *, seedance_conn_id: str, deadline: float, poll_interval: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seedance_conn_id = seedance_conn_id
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments."""
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {name: getattr(self, name) for name in self.fields}
+
+    def poller(self) -> BasePoller[Any]:
+        """Return the poller of the wait."""
+        raise NotImplementedError
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and send one event: ``{"version", <id_field>, "outcome", "reason", "message"}``."""
+        from airflow_provider_seedance.api.polling import to_event
+        from airflow_provider_seedance.hooks.async_client import shared_client
+        from airflow_provider_seedance.jobs.wait import wait_async
+
+        poller = self.poller()
+        async with shared_client(self.seedance_conn_id) as client:
+            finished = await wait_async(client, poller, self.clock)
+        yield TriggerEvent(to_event(poller.subject_id, finished, key=self.id_field))

@@ -1,0 +1,115 @@
+"""What differs between the versions of Airflow, and the few of its private names that are used, each with a reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from airflow import __version__ as airflow_version
+from airflow.providers.common.compat.sdk import AirflowFailException, conf
+
+from airflow_provider_seedance.exceptions import NON_RETRYABLE_ERRORS, SeedanceRateLimitError
+
+_BEFORE_3_1 = tuple(int(part) for part in airflow_version.split(".")[:2]) < (3, 1)
+
+#: Seconds before the next try after a rate limit.
+RATE_LIMIT_RETRY_DELAY = 120
+
+
+def _retry_policy() -> Any:
+    try:
+        from airflow.providers.common.compat.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+    except ImportError:  # Airflow < 3.3: the operators raise AirflowFailException instead
+        return None
+    return ExceptionRetryPolicy(
+        rules=[
+            RetryRule(
+                exception=list(NON_RETRYABLE_ERRORS),
+                action=RetryAction.FAIL,
+                reason="A person has to act first: see the error's remedy.",
+            ),
+            RetryRule(
+                exception=SeedanceRateLimitError,
+                action=RetryAction.RETRY,
+                retry_delay=timedelta(seconds=RATE_LIMIT_RETRY_DELAY),
+                reason="The service is busy.",
+            ),
+        ]
+    )
+
+
+#: The operators' default ``retry_policy``: the errors that a retry can help. None on Airflow < 3.3, which has none.
+SEEDANCE_RETRY_POLICY = _retry_policy()
+
+
+@contextmanager
+def fail_without_retry() -> Iterator[None]:
+    """On Airflow < 3.3, which has no retry policies, fail the task at once on an error that a retry cannot help."""
+    try:
+        yield
+    except NON_RETRYABLE_ERRORS as e:
+        if SEEDANCE_RETRY_POLICY is None:
+            raise AirflowFailException(f"{type(e).__name__}: {e}") from e
+        raise
+
+
+def with_retry_policy(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return an operator's keyword arguments with our retry policy, unless they name one.
+
+    ``.partial()`` passes None for what its user left out, so None counts as not given; a policy without rules does
+    what Airflow does without one.
+    """
+    if SEEDANCE_RETRY_POLICY is None or kwargs.get("retry_policy") is not None:
+        return kwargs
+    return {**kwargs, "retry_policy": SEEDANCE_RETRY_POLICY}
+
+
+def xcom_safe(result: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return a result that Airflow can push key by key.
+
+    Airflow 3.0 rejects an XCom whose value is None, and the task would fail after it was paid for: there, such keys are
+    left out, and pulling them gives None all the same.
+    """
+    return {key: value for key, value in result.items() if value is not None} if _BEFORE_3_1 else result
+
+
+def _default_deferrable() -> bool:
+    """
+    Return whether an operator defers if its ``deferrable`` is not given.
+
+    True, unless ``AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE`` says otherwise. A ``false`` in ``airflow.cfg`` is not
+    followed: Airflow writes that line into every file that it generates, so it is nobody's decision.
+    """
+    if "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE" not in os.environ:
+        return True
+    return bool(conf.getboolean("operators", "default_deferrable", fallback=True))
+
+
+#: Whether an operator defers if its ``deferrable`` is not given.
+DEFAULT_DEFERRABLE = _default_deferrable()
+
+
+def given_fields(operator: Any) -> tuple[str, ...]:
+    """
+    Return the template fields that were given a value, before they are rendered.
+
+    In a mapped task the values are final when the operator is made, so None counts as given there. Airflow keeps an
+    operator's arguments, and whether it is a mapped one, in two attributes that have no public name.
+    """
+    mapped = getattr(operator, "_BaseOperator__from_mapped", False)
+    arguments = getattr(operator, "_BaseOperator__init_kwargs", {}) if mapped else {}
+    return tuple(name for name in operator.template_fields if getattr(operator, name) is not None or name in arguments)
+
+
+def first_try_since_cleared(operator: Any, context: Any) -> int:
+    """
+    Return the number of the first try since the task was last cleared.
+
+    A retry keeps ``max_tries``, and clearing raises it by the task's retries; the task SDK computes it the same way.
+    """
+    return max(int(context["ti"].max_tries) - int(operator.retries or 0) + 1, 1)
