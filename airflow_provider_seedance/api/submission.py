@@ -120,7 +120,8 @@ class SubmissionRecord:
             )
         except (KeyError, TypeError, ValueError) as e:
             raise _damaged(kind) from e
-        if loaded.phase not in _PHASES or (loaded.phase in ("submitted", "delivered") and not loaded.created_id):
+        needs_id = loaded.phase in ("submitted", "delivered")
+        if loaded.phase not in _PHASES or (needs_id and not loaded.created_id) or not 0 <= loaded.submitted_at < 1e11:
             raise _damaged(kind)
         return loaded
 

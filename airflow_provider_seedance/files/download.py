@@ -17,7 +17,7 @@ from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.api.values import refuse
 from airflow_provider_seedance.exceptions import SeedanceServiceError, SeedanceTransportError
 from airflow_provider_seedance.files.storage import PART, whole_file
-from airflow_provider_seedance.hooks.transport import RESULT_STORAGE, transport_errors
+from airflow_provider_seedance.hooks.transport import RESULT_STORAGE, body_errors
 
 if TYPE_CHECKING:
     import requests
@@ -155,7 +155,7 @@ class ResultFile(io.RawIOBase):
         while True:
             try:
                 response = self._response or self._connect()
-                with transport_errors(RESULT_STORAGE):
+                with body_errors(RESULT_STORAGE):
                     data: bytes = response.raw.read(count)
                 if count and not data and self.size is not None:
                     raise SeedanceTransportError(f"{RESULT_STORAGE} ended at {self._position} of {self.size} bytes.")
@@ -195,7 +195,7 @@ class ResultFile(io.RawIOBase):
             raise SeedanceServiceError(f"The bytes of {self.name} changed during the download. A retry starts over.")
         self.size, self._etag = answer.size, answer.etag
         skip = answer.skip
-        with transport_errors(RESULT_STORAGE):
+        with body_errors(RESULT_STORAGE):
             while skip > 0 and (data := response.raw.read(min(skip, CHUNK))):
                 skip -= len(data)
         self._response = response

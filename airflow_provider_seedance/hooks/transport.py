@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from airflow_provider_seedance import __version__
 from airflow_provider_seedance.api.calls import Call
@@ -116,24 +116,25 @@ class Transport:
         """
         endpoint = self._endpoint
         timeout = endpoint.submit_timeout if call.is_paid else endpoint.timeout
+        deadline = self._clock.now() + timeout
         headers = {"Accept": "application/json"}
         body = call.body
         if body is not None:
             headers["Content-Type"] = call.content_type
-        with (
-            transport_errors(endpoint.base_url, conn_id=endpoint.conn_id),
-            self._open(
-                call.method, endpoint.base_url + call.path, headers, body, key=endpoint.api_key, timeout=timeout
-            ) as response,
-        ):
-            raw = self._read(response, self._clock.now() + timeout)
-            return Response(
-                response.status_code,
-                parse_body(raw),
-                {name.lower(): value for name, value in response.headers.items()},
-                endpoint.conn_id,
-                (endpoint.api_key,),
-            )
+        peer, url = endpoint.base_url, endpoint.base_url + call.path
+        try:
+            response = self._open(call.method, url, headers, body, key=endpoint.api_key, timeout=timeout)
+        except Exception as e:
+            raise _open_error(e, peer, endpoint.conn_id) from None
+        with response, body_errors(peer):
+            raw = self._read(response, deadline)
+        return Response(
+            response.status_code,
+            parse_body(raw),
+            {name.lower(): value for name, value in response.headers.items()},
+            endpoint.conn_id,
+            (endpoint.api_key,),
+        )
 
     @contextlib.contextmanager
     def download(self, url: str, byte_range: str | None) -> Iterator[requests.Response]:
@@ -145,17 +146,18 @@ class Transport:
         :raises SeedanceServiceError: The host cannot be reached, breaks off, or redirects in circles.
         """
         headers = {"Accept-Encoding": "identity", **({"Range": byte_range} if byte_range else {})}
-        with transport_errors(RESULT_STORAGE):
-            for _ in range(MAX_REDIRECTS + 1):
-                with self._open("GET", url, headers, timeout=self._endpoint.timeout) as response:
-                    location = response.headers.get("Location") if response.is_redirect else None
-                    if location is None:
-                        yield response
-                        return
-                    url = urljoin(url, location)
-                if urlsplit(url).scheme not in ("http", "https"):
-                    raise SeedanceServiceError(f"{RESULT_STORAGE} redirects to an address that is not http(s).")
-            raise SeedanceServiceError(f"{RESULT_STORAGE} redirects more than {MAX_REDIRECTS} times.")
+        for _ in range(MAX_REDIRECTS + 1):
+            try:
+                response = self._open("GET", url, headers, timeout=self._endpoint.timeout)
+            except Exception as e:
+                raise _open_error(e, RESULT_STORAGE) from None
+            with response, body_errors(RESULT_STORAGE):
+                location = response.headers.get("Location") if response.is_redirect else None
+                if location is None:
+                    yield response
+                    return
+            url = _redirected(url, location)
+        raise SeedanceServiceError(f"{RESULT_STORAGE} redirects more than {MAX_REDIRECTS} times.")
 
     def _open(
         self,
@@ -207,33 +209,36 @@ class _BearerAuth(requests.auth.AuthBase):
         return request
 
 
-@contextlib.contextmanager
-def transport_errors(peer: str, conn_id: str | None = None) -> Iterator[None]:
-    """
-    Turn the failures of requests and urllib3 into the provider's own, which contain no link.
+def _redirected(url: str, location: str) -> str:
+    try:
+        target = urljoin(url, location)
+        if urlsplit(target).scheme in ("http", "https"):
+            return target
+    except ValueError:
+        pass
+    raise SeedanceServiceError(f"{RESULT_STORAGE} redirects to an address that is not http(s).")
 
-    :param peer: Who was spoken to, for messages.
-    :param conn_id: The connection to name in remedies.
+
+@contextlib.contextmanager
+def body_errors(peer: str) -> Iterator[None]:
+    """
+    Turn the failures of requests and urllib3 while a body is read into the provider's own, which contain no link.
+
+    :param peer: Who sends the body, for messages.
     """
     try:
         yield
-    # all of requests' own are OSErrors; a bad URL or proxy can be a ValueError, a body read past requests an HTTPError
-    except (OSError, HTTPError, ValueError) as e:
-        raise _typed_error(e, peer, conn_id) from None
+    except (requests.exceptions.RequestException, HTTPError) as e:
+        raise _broken(e, peer) from None
 
 
-def _typed_error(error: Exception, peer: str, conn_id: str | None) -> SeedanceError:
+def _open_error(error: Exception, peer: str, conn_id: str | None = None) -> SeedanceError:
+    """Return the typed error of a request that got no response."""
+    if _request.written:
+        return _broken(error, peer)
     hint = f" Check the host of connection {conn_id!r} and the network." if conn_id else ""
-    inner = _innermost(error)
-    # the type and the system's message: never a text that may hold an address's query
-    cause = type(inner).__name__
-    if isinstance(inner, OSError) and inner.strerror:
-        cause = f"{cause}: {redact(inner.strerror)}"
-    if getattr(_request, "written", True):  # a body may be read by another thread than asked for it
-        timed_out = isinstance(error, requests.exceptions.Timeout)
-        what = "did not answer in time" if timed_out else "broke the connection off"
-        return SeedanceTransportError(f"{peer} {what} ({cause}).{hint}")
-    if isinstance(inner, ssl.CertificateError) or "CERTIFICATE_VERIFY_FAILED" in cause:
+    cause = _cause(error)
+    if isinstance(_innermost(error), ssl.CertificateError) or "CERTIFICATE_VERIFY_FAILED" in cause:
         return SeedanceRequestError(
             f"The certificate of {peer} does not verify ({cause}). Set 'verify' in the extra of connection "
             f"{conn_id or 'seedance_default'!r} to the CA bundle's path.",
@@ -244,6 +249,21 @@ def _typed_error(error: Exception, peer: str, conn_id: str | None) -> SeedanceEr
     return SeedanceRequestError(
         f"{peer} cannot be called ({cause}). Check the address, the proxy and the CA bundle.{hint}", field="host"
     )
+
+
+def _broken(error: Exception, peer: str) -> SeedanceTransportError:
+    """Return the typed error of a request that was sent and got no whole response."""
+    timed_out = isinstance(error, requests.exceptions.Timeout | TimeoutError | ReadTimeoutError)
+    what = "did not answer in time" if timed_out else "broke the connection off"
+    return SeedanceTransportError(f"{peer} {what} ({_cause(error)}).")
+
+
+def _cause(error: Exception) -> str:
+    """Name the innermost cause by its type and the system's message: never by a text that may contain an address."""
+    inner = _innermost(error)
+    if isinstance(inner, OSError) and inner.strerror:
+        return f"{type(inner).__name__}: {redact(inner.strerror)}"
+    return type(inner).__name__
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -451,12 +451,14 @@ def test_sensor_waits_for_an_asset_created_elsewhere(emulator: Emulator, group_i
     assert sensor.run() == {**made, "status": "Active"}
 
 
-def test_sensor_times_out_as_sensors_do(emulator: Emulator, group_id: str) -> None:
+@pytest.mark.parametrize("way", [{"deferrable": True}, {"deferrable": False}])
+def test_sensor_times_out_as_sensors_do(emulator: Emulator, group_id: str, way: dict[str, Any]) -> None:
     emulator.fault(route="asset_fate", stuck=True)
     made = asset_task(group_id, wait_until_active=False).run()
-    sensor = Task(lambda: SeedanceAssetSensor(task_id="wait", asset=made, poke_interval=0.05, timeout=0.2))
-    with pytest.raises(SeedanceSensorTimeoutError):
+    sensor = Task(lambda: SeedanceAssetSensor(task_id="wait", asset=made, poke_interval=0.05, timeout=0.2, **way))
+    with pytest.raises(SeedanceSensorTimeoutError, match=made["asset_id"]) as caught:
         sensor.run()
+    assert "billed" not in str(caught.value)
 
 
 def test_delete_is_fit_for_a_teardown(emulator: Emulator, group_id: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ssl
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from airflow_provider_seedance import __version__
 from airflow_provider_seedance.api.submission import SUBMIT_ATTEMPTS
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import (
@@ -240,6 +242,71 @@ def test_a_download_carries_no_key(emulator: Emulator, tmp_path: Path, monkeypat
         assert response.status_code == 200
     for request in emulator.requests():
         assert ("authorization" in request["headers"]) == (request["route"] != "download")
+
+
+@pytest.fixture
+def link(emulator: Emulator) -> str:
+    """A link to a finished video."""
+    generation_id = hook().create_generation(BODY)
+    emulator.finish()
+    return str(hook().get_generation(generation_id).video_url)
+
+
+def test_redirect_of_a_download_is_followed_without_the_machines_credentials(
+    emulator: Emulator, link: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password hunter2\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    emulator.fault(route="download", status=302, headers={"Location": link.replace("http://", "HTTP://")}, body="")
+    with hook().download(link) as response:
+        assert response.status_code == 200
+    downloads = [request for request in emulator.requests() if request["route"] == "download"]
+    assert len(downloads) == 2
+    assert not any("authorization" in request["headers"] for request in downloads)
+
+
+@pytest.mark.parametrize("location", ["ftp://127.0.0.1/v.mp4", "file:///etc/passwd", "http://[::1"])
+def test_redirect_of_a_download_to_anything_but_http_is_refused(emulator: Emulator, link: str, location: str) -> None:
+    emulator.fault(route="download", status=302, headers={"Location": location}, body="")
+    with pytest.raises((SeedanceServiceError, SeedanceRequestError)) as caught, hook().download(link):
+        pass
+    assert "Signature" not in str(caught.value)
+
+
+def test_redirects_of_a_download_are_bounded(emulator: Emulator, link: str) -> None:
+    emulator.fault(route="download", status=302, headers={"Location": link}, body="", count=0)
+    with pytest.raises(SeedanceServiceError, match="more than 5 times"), hook().download(link):
+        pass
+
+
+@pytest.mark.usefixtures("emulator")
+def test_error_of_whoever_downloads_stays_its_own(link: str) -> None:
+    with pytest.raises(OSError, match="disk is full"), hook().download(link):
+        raise OSError("The disk is full")
+
+
+def test_both_clients_name_themselves(emulator: Emulator) -> None:
+    ours = hook()
+
+    async def poll() -> None:
+        async with ours.shared_client() as client:
+            with pytest.raises(SeedanceNotFoundError):
+                await client.get_generation("asyntask_x")
+
+    ours.list_models()
+    asyncio.run(poll())
+    agents = {request["headers"]["user-agent"] for request in emulator.requests()}
+    assert agents == {f"airflow-provider-seedance/{__version__}"}
+
+
+def test_repeated_read_is_not_said_to_have_created_nothing(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    emulator.fault(route="models", status=502, body="<html>")
+    assert hook().list_models()
+    assert "Retrying" in caplog.text
+    assert "created" not in caplog.text
 
 
 def test_plain_http_to_another_machine_is_warned_about_once(

@@ -89,6 +89,7 @@ def test_time_out_is_the_sensors_own_in_every_mode(emulator: Emulator, way: dict
     with pytest.raises(SeedanceSensorTimeoutError, match="keeps running and is billed") as caught:
         run(sensor_task(generation_id, **{**way, "timeout": timeout}))
     assert isinstance(caught.value, AirflowSensorTimeout)
+    assert generation_id in str(caught.value)
 
 
 @pytest.mark.parametrize("way", WAYS)
