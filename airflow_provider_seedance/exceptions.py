@@ -27,6 +27,8 @@ class SeedanceError(Exception):
 
     #: Seconds that the service asked to wait before another try, if it did.
     retry_after: float | None = None
+    #: False if something on the way to the service answered in its place, such as a proxy.
+    is_from_service: bool = True
 
     def __init__(
         self,

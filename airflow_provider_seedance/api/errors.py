@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
-from airflow_provider_seedance.api.parse import as_number, as_text, nested_json
+from airflow_provider_seedance.api.parse import as_mapping, as_number, as_text, nested_json
 from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import (
@@ -145,6 +145,13 @@ _BALANCE = _words(
 )
 _AUTH = _words("AuthenticationError", "invalid_api_key", "AccessDenied", "access_denied")
 _UNKNOWN_ID = _words("task_not_exist", r"NotFound\.asset_id")
+#: What the service writes about an unknown id, where a proxy's "not found" is about a page.
+_UNKNOWN_ID_TEXT = _words(
+    _UNKNOWN_ID.pattern,
+    r"\b(?:task|generation|video|asset)\b.{0,80}\b(?:not found|not exist)",
+    r"\bno such (?:task|generation|video|asset)",
+    "任务不存在",
+)
 _MODEL = _words(
     "model_not_found",
     "InvalidEndpoint",
@@ -201,7 +208,20 @@ def error_from(response: Response, *, secrets: Iterable[str] = (), item_names: S
     found = (as_text(headers.get(name)) for name in _REQUEST_ID_HEADERS)
     error.request_id = detail.request_id or next(filter(None, found), None) if detail is not None else None
     error.status, error.retry_after = status, retry_after(headers)
+    error.is_from_service = is_error_envelope(response.body) and (
+        not isinstance(error, SeedanceNotFoundError) or (detail is not None and detail.mentions(_UNKNOWN_ID_TEXT))
+    )
     return error
+
+
+def is_error_envelope(body: object) -> bool:
+    """Return whether a body is the service's own error, E1, E2 or E5 of contract.md#error-envelopes, not other JSON."""
+    outer = as_mapping(body)
+    error = as_mapping(outer.get("error")) or as_mapping(as_mapping(outer.get("ResponseMetadata")).get("Error"))
+    if error:
+        names = {name.lower() for name in error}
+        return "message" in names and bool(names & {"type", "code"})
+    return isinstance(outer.get("code"), str) and "message" in outer
 
 
 def _not_json(status: int) -> SeedanceError:

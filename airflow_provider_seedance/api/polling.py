@@ -3,7 +3,7 @@ When to poll again, and when to stop: one pure decision for the trigger, the wor
 
 Invariants that must not be relaxed (decisions.md#waiting):
 
-- Unknown is never absent: only the service's own "not found" ends in ``not_found``, because a retry pays again on it.
+- Unknown is never absent: only the service's own words end a wait. What a proxy answers in its place is an outage.
 - An outage is waited out until the deadline; no count of failures ends a wait.
 - The deadline is wall clock and comes from outside, so it survives restarts; nothing counted here has to.
 - No I/O, no clock, no sleep: the caller passes the time.
@@ -180,6 +180,8 @@ class BasePoller(Generic[Waited]):
         :param now: Unix seconds.
         """
         self._last_error = type(error).__name__
+        if error.status is not None and not error.is_from_service:
+            return self._again(now, self._backoff(error))  # somebody else's words: an outage, whatever they say
         if isinstance(error, SeedanceAuthError | SeedanceBalanceError) or error.status in (401, 403):
             return self._refused_key(error, now)
         if isinstance(error, SeedanceNotFoundError):

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from airflow_provider_seedance.api.errors import error_from, is_asset_not_ready, read_error, retry_in
+from airflow_provider_seedance.api.errors import error_from, is_asset_not_ready, is_error_envelope, read_error, retry_in
 from airflow_provider_seedance.api.generation import State, iso
 from airflow_provider_seedance.api.parse import as_id, as_mapping
 from airflow_provider_seedance.api.response import Response
@@ -182,37 +182,41 @@ def decide(
         return SubmissionDecision("submit", "Nothing was submitted before.")
     known = f"{kind.noun} {record.created_id}" if record.created_id else "a submission without a known id"
     cleared = first_try > record.first_try
-    if record.fingerprint != fingerprint:
-        changed = (
-            "" if cleared else " It changed between tries: a prompt that renders differently each time pays each time."
-        )
+    if record.fingerprint == fingerprint:
+        return _decide_same(record, known, cleared, on_ambiguous_submission, remote)
+    if cleared:
         return SubmissionDecision(
-            "submit", f"The request differs from that of {known}: submitting it.{changed}", warn=True
+            "submit", f"The request differs from that of {known}, and the task was cleared: submitting it."
         )
-    if record.phase == "intent" and on_ambiguous_submission == "resubmit":
-        return SubmissionDecision("submit", "The response to an earlier paid call was lost: resubmitting.", warn=True)
-    if record.phase == "reported" and cleared:
-        return SubmissionDecision(
-            "submit", "The task was cleared after a submission whose response was lost: submitting again.", warn=True
-        )
-    if record.phase in ("intent", "reported"):
-        return SubmissionDecision("fail", "The response to an earlier paid call was lost.", warn=True)
-    if record.phase == "delivered" and cleared:
-        return SubmissionDecision("submit", f"The task was cleared after {known} was delivered: submitting again.")
+    decision = _decide_same(record, known, cleared, on_ambiguous_submission, remote)
+    changed = (
+        f"The request renders differently from that of {known} ({fingerprint[:8]}, then {record.fingerprint[:8]}). "
+        "A retry keeps to what was submitted; clearing the task submits the new request."
+    )
+    return SubmissionDecision(decision.action, f"{changed} {decision.message}", warn=True)
+
+
+def _decide_same(
+    record: SubmissionRecord, known: str, cleared: bool, on_ambiguous: OnAmbiguous, remote: Remote | None
+) -> SubmissionDecision:
     if record.phase == "delivered":
+        if cleared:
+            return SubmissionDecision("submit", f"The task was cleared after {known} was delivered: submitting again.")
         return SubmissionDecision("finish", f"An earlier try delivered {known}: finishing from it at no new cost.")
-    return _decide_submitted(known, remote)
-
-
-def _decide_submitted(known: str, remote: Remote | None) -> SubmissionDecision:
-    if remote is None:
+    if record.created_id is not None and remote is None:
         return SubmissionDecision("ask", f"An earlier try submitted {known}: querying it.")
-    if remote == "running":
+    if record.created_id is not None and remote == "running":
         return SubmissionDecision("attach", f"An earlier try submitted {known}, which is running: waiting for it.")
-    if remote == "succeeded":
+    if record.created_id is not None and remote == "succeeded":
         return SubmissionDecision("finish", f"An earlier try submitted {known}, which succeeded: no new cost.")
-    why = "failed and is refunded" if remote == "failed" else "the service does not know"
-    return SubmissionDecision("submit", f"An earlier try submitted {known}, which {why}: submitting again.")
+    if record.created_id is not None and remote == "failed":
+        return SubmissionDecision("submit", f"{known.capitalize()} failed and is refunded: submitting again.")
+    doubt = f"The service denies {known}" if record.created_id else "The response to an earlier paid call was lost"
+    if record.phase == "reported" and cleared:
+        return SubmissionDecision("submit", f"{doubt}, and the task was cleared since: submitting again.", warn=True)
+    if record.phase != "reported" and on_ambiguous == "resubmit":
+        return SubmissionDecision("submit", f"{doubt}: resubmitting.", warn=True)
+    return SubmissionDecision("fail", f"{doubt}.", warn=True)
 
 
 def ambiguous_error(record: SubmissionRecord, kind: Kind = GENERATION, detail: str = "") -> SeedanceError:
@@ -225,6 +229,12 @@ def ambiguous_error(record: SubmissionRecord, kind: Kind = GENERATION, detail: s
     """
     when = iso(record.submitted_at) if record.submitted_at else "an unknown time"
     seen = f" ({detail})" if detail else ""
+    if record.created_id is not None:
+        return SeedanceAmbiguousSubmissionError(
+            f"{kind.noun.capitalize()} {record.created_id} was submitted at {when} and may be billed, but the service "
+            "does not know it. Check that the connection's key is the one that submitted it, and look for it in the "
+            "Starrise console. A retry queries it again; clearing the task submits again."
+        )
     if kind is GENERATION:
         remedy = (
             "Look for it in the Starrise console. Clearing the task submits again; "
@@ -342,17 +352,7 @@ def _proves_refusal(response: Response) -> bool:
     if response.status >= 500:
         detail = read_error(response.body)
         return detail is not None and detail.gateway_code in _BEFORE_UPSTREAM
-    return 400 <= response.status < 500 and response.status != 408 and _is_error_envelope(response.body)
-
-
-def _is_error_envelope(body: object) -> bool:
-    """Return whether a body is the service's own error, E1, E2 or E5 of contract.md#error-envelopes, not other JSON."""
-    outer = as_mapping(body)
-    error = as_mapping(outer.get("error")) or as_mapping(as_mapping(outer.get("ResponseMetadata")).get("Error"))
-    if error:
-        names = {name.lower() for name in error}
-        return "message" in names and bool(names & {"type", "code"})
-    return isinstance(outer.get("code"), str) and "message" in outer
+    return 400 <= response.status < 500 and response.status != 408 and is_error_envelope(response.body)
 
 
 #: Names of an id, and of what may wrap one, in the order that they are searched (contract.md#create-response).

@@ -28,7 +28,7 @@ from airflow_provider_seedance.api.calls import Call, GetAsset, GetGeneration
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.api.ids import check_asset_id, check_generation_id
 from airflow_provider_seedance.api.response import Response, parse_body
-from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError, SeedanceTransportError
+from airflow_provider_seedance.exceptions import SeedanceError, SeedanceTransportError
 from airflow_provider_seedance.hooks.endpoint import CONNECT_TIMEOUT, Endpoint, warn_if_unencrypted
 
 T = TypeVar("T")
@@ -137,10 +137,13 @@ class AsyncClient:
     async def _resolve(self) -> Endpoint:
         try:
             conn = await get_async_connection(self.conn_id)
-        except AirflowNotFoundException as e:
-            raise SeedanceRequestError(
-                f"Connection {self.conn_id!r} is not defined where the triggerer can see it: {e}",
-                field="seedance_conn_id",
+        except AirflowNotFoundException:
+            raise SeedanceTransportError(
+                f"Connection {self.conn_id!r} is not defined where the triggerer can see it.", sent=False
+            ) from None
+        except Exception as e:  # a secrets backend that is away for a moment; its text may contain anything
+            raise SeedanceTransportError(
+                f"Connection {self.conn_id!r} cannot be looked up ({type(e).__name__}).", sent=False
             ) from None
         endpoint = Endpoint.from_connection(conn, await get_async_extra_dejson(conn))
         warn_if_unencrypted(endpoint)

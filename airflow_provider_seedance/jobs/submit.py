@@ -101,10 +101,18 @@ def submit_or_attach(
     """
     record, generation = store.get(), None
     digest = fingerprint(request, hook.seedance_conn_id)
-    decision = decide(record, fingerprint=digest, first_try=first_try, on_ambiguous_submission=on_ambiguous_submission)
-    if record is not None and decision.action == "ask":
+    remote: Remote | None = None
+    while True:
+        decision = decide(
+            record,
+            fingerprint=digest,
+            first_try=first_try,
+            on_ambiguous_submission=on_ambiguous_submission,
+            remote=remote,
+        )
+        if record is None or decision.action != "ask":
+            break
         remote, generation = _query(hook, record)
-        decision = decide(record, fingerprint=digest, first_try=first_try, remote=remote)
     log_decision(record, decision)
     if record is None or decision.action == "submit":
         return _submit(hook, store, request, digest, first_try, on_ambiguous_submission), None
@@ -115,10 +123,12 @@ def submit_or_attach(
 
 
 def _query(hook: SeedanceHook, record: SubmissionRecord) -> tuple[Remote, Generation | None]:
-    """Query a recorded generation. Any failure but "not found" is raised: unknown is never absent."""
+    """Query a recorded generation. Any failure but the service's own "not found" is raised: unknown is never absent."""
     try:
         generation = hook.get_generation(str(record.created_id))
-    except SeedanceNotFoundError:
+    except SeedanceNotFoundError as e:
+        if not e.is_from_service:
+            raise
         lags = hook.clock.now() < record.submitted_at + NOT_FOUND_GRACE
         return ("running" if lags else "not_found"), None
     return generation.state, generation

@@ -19,6 +19,7 @@ from airflow_provider_seedance.exceptions import (
     SeedanceAuthError,
     SeedanceError,
     SeedanceGenerationFailedError,
+    SeedanceNotFoundError,
     SeedanceRequestError,
     SeedanceServiceError,
     SeedanceTimeoutError,
@@ -200,15 +201,34 @@ def test_retry_submits_again_after_a_failure_which_is_refunded(emulator: Emulato
     assert result["generation_id"] == emulator.generations()[1]["id"]
 
 
-def test_retry_submits_again_when_the_service_does_not_know_it(emulator: Emulator) -> None:
+def test_generation_that_the_service_denies_is_for_a_person_to_decide(emulator: Emulator) -> None:
     emulator.fault(route="generation", lose=True)
     task = video_task(wait_for_completion=True, timeout=0.2)
     with pytest.raises(SeedanceError):
         task.run()
     task.clock.sleep(60)
     task.make = video_task().make
+    generation_id = emulator.generations()[0]["id"]
+    for _ in range(2):
+        with pytest.raises(SeedanceAmbiguousSubmissionError, match=f"{generation_id} was submitted.*does not know it"):
+            task.run()
+    assert emulator.stats()["posts"] == 1
+    task.clear()
     assert task.run()["video_url"]
     assert emulator.stats()["posts"] == 2
+
+
+def test_denied_generation_that_is_known_again_is_delivered(emulator: Emulator) -> None:
+    unknown = {"code": "task_not_exist", "message": "task_not_exist", "data": None}
+    emulator.fault(route="query", status=400, json=unknown, count=0)
+    task = video_task()
+    for expected in (SeedanceNotFoundError, SeedanceAmbiguousSubmissionError):
+        with pytest.raises(expected):
+            task.run()
+        task.clock.sleep(60)
+    emulator.clear_faults()
+    assert task.run()["video_url"]
+    assert emulator.stats()["posts"] == 1
 
 
 def test_not_found_right_after_submission_is_no_reason_to_pay_again(emulator: Emulator) -> None:
@@ -253,11 +273,16 @@ def test_clear_after_delivery_makes_a_new_video(emulator: Emulator) -> None:
     assert emulator.stats()["posts"] == 2
 
 
-def test_request_changed_on_purpose_is_submitted(emulator: Emulator) -> None:
+def test_retry_never_pays_for_a_changed_request_and_clearing_does(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
     task = video_task(timeout=0.1)
     with pytest.raises(SeedanceTimeoutError):
         task.run()
     task.make = video_task(prompt="a dog").make
+    assert task.run()["generation_id"] == emulator.generations()[0]["id"]
+    assert "clearing the task submits the new request" in caplog.text
+    task.clear()
     assert task.run()["video_url"]
     assert [made["request"]["content"][0]["text"] for made in emulator.generations()] == ["a cat", "a dog"]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from airflow.providers.common.compat.connection import get_async_connection
 
 from airflow_provider_seedance.emulator import Emulator
-from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError
+from airflow_provider_seedance.exceptions import SeedanceError, SeedanceTransportError
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
 from tests.clock import QuickClock
@@ -73,7 +74,7 @@ async def test_failed_lookup_is_shared_by_those_who_waited_and_not_remembered(
         outcomes = await asyncio.gather(
             *(client.get_generation("asyntask_x") for _ in range(20)), return_exceptions=True
         )
-        assert {type(outcome) for outcome in outcomes} == {SeedanceRequestError}
+        assert {type(outcome) for outcome in outcomes} == {SeedanceTransportError}
         assert len(lookups) == 1
         monkeypatch.setenv("AIRFLOW_CONN_SEEDANCE_DEFAULT", definition)
         with pytest.raises(SeedanceError, match="does not know"):
@@ -99,14 +100,44 @@ async def test_refused_key_is_read_afresh_once_for_all(
     assert len(lookups) == 2
 
 
-async def test_missing_connection_ends_a_trigger_with_a_clear_event(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_connection_is_an_outage_that_is_logged_until_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_SEEDANCE_DEFAULT", raising=False)
     trigger = SeedanceGenerationTrigger(
         seedance_conn_id="nowhere", generation_id="asyntask_x", deadline=2e9, submitted_at=1.0, poll_interval=0.1
     )
+    trigger.clock = QuickClock()
+    trigger.deadline = trigger.clock.now() + 20
     event = await anext(aiter(trigger.run()))
-    assert event.payload["outcome"] == "error"
-    assert "nowhere" in event.payload["message"]
+    assert event.payload["outcome"] == "timeout"
+    assert "'nowhere' is not defined where the triggerer can see it" in caplog.text
+
+
+async def test_secrets_backend_that_is_away_for_a_moment_ends_no_wait(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = [RuntimeError("https://vault.example?token=beef")] * 3
+
+    async def flaky(conn_id: str, *args: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await get_async_connection(conn_id, *args)
+
+    monkeypatch.setattr("airflow_provider_seedance.hooks.async_client.get_async_connection", flaky)
+    generation_id = SeedanceHook().create_generation(BODY)
+    trigger = SeedanceGenerationTrigger(
+        seedance_conn_id="seedance_default",
+        generation_id=generation_id,
+        deadline=time.time() + 3600,
+        submitted_at=time.time(),
+        poll_interval=0.1,
+    )
+    trigger.clock = QuickClock()
+    event = await anext(aiter(trigger.run()))
+    assert event.payload["outcome"] == "succeeded"
+    assert failures == []
+    assert "beef" not in caplog.text
 
 
 async def test_cancelled_trigger_leaves_no_session_behind(emulator: Emulator) -> None:

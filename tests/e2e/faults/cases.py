@@ -20,6 +20,8 @@ A_MINUTE = 60.0
 #: Seconds that a component is down.
 A_WHILE = 5.0
 
+#: One of the codes that are known to come before anything is created.
+REFUSAL: dict[str, Any] = {"status": 500, "json": {"code": "get_channel_failed", "message": "x", "data": None}}
 GATEWAY_ERROR: dict[str, Any] = {"status": 500, "json": {"code": "get_task_failed", "message": "x", "data": None}}
 TOO_MANY: dict[str, Any] = {
     "status": 429,
@@ -326,7 +328,7 @@ def _cases() -> tuple[list[Case], list[Case]]:
         ),
         Case("network resets while polled", partial(network_gone_while_polled, silently=False)),
         Case("network silent while polled", partial(network_gone_while_polled, silently=True)),
-        Case("service answers 500 at submission", partial(out_of_order_when_submitted, **GATEWAY_ERROR)),
+        Case("service refuses with 500 at submission", partial(out_of_order_when_submitted, **REFUSAL)),
         Case("service restarted", service_restarted, unknown=1),
     ]
     for way, dag_id in _WAYS.items():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_seedance.api.assets import Asset
-from airflow_provider_seedance.api.errors import ErrorDetail
+from airflow_provider_seedance.api.errors import ErrorDetail, error_from
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.api.polling import (
     FIRST_POLL_DELAY,
@@ -21,6 +21,7 @@ from airflow_provider_seedance.api.polling import (
     from_event,
     to_event,
 )
+from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import (
     SeedanceAuthError,
     SeedanceError,
@@ -143,6 +144,35 @@ def test_refused_key_is_asked_once_more_with_the_connection_read_afresh(error: S
     second = p.on_error(error, now=START + 15)
     assert isinstance(second, Finished)
     assert (second.outcome, second.reason) == ("error", "auth")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (302, ""),
+        (401, "<html>login</html>"),
+        (403, {"message": "blocked by policy"}),
+        (404, {"detail": "Not Found"}),
+        (404, {"error": {"message": "no such page", "type": "proxy"}}),
+        (400, {}),
+    ],
+)
+def test_words_of_somebody_else_are_an_outage(status: int, body: object) -> None:
+    p = poller(deadline=START + 1e6)
+    waits = [next_poll(p.on_error(error_from(Response(status, body)), now=START + 600)) - START for _ in range(3)]
+    assert waits == [615, 630, 660]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (404, {"error": {"message": "task not found", "type": "new_api_error", "code": ""}}, "not_found"),
+        (400, {"code": "task_not_exist", "message": "task_not_exist", "data": None}, "not_found"),
+        (400, {"code": "invalid_request", "message": "x", "data": None}, "error"),
+    ],
+)
+def test_words_of_the_service_end_a_wait(status: int, body: object, expected: str) -> None:
+    assert outcome(poller().on_error(error_from(Response(status, body)), now=START + 600)) == expected
 
 
 def test_a_key_that_works_again_may_be_refused_again() -> None:

@@ -21,8 +21,10 @@ GATEWAY_500 = {"code": "do_request_failed", "message": "x", "data": None}
 ID = "asyntask_h81efT0qwtLnzyt6VENmCZ6VXSfNxE2E"
 
 
-def record(phase: Phase, first_try: int = 1, fingerprint: str = "same") -> SubmissionRecord:
-    known = None if phase in ("intent", "reported") else ID
+def record(
+    phase: Phase, first_try: int = 1, fingerprint: str = "same", created_id: str | None = None
+) -> SubmissionRecord:
+    known = created_id if phase in ("intent", "reported") else ID
     return SubmissionRecord(fingerprint, 1_000_000.0, phase, first_try, known)
 
 
@@ -30,7 +32,14 @@ def record(phase: Phase, first_try: int = 1, fingerprint: str = "same") -> Submi
     ("stored", "first_try", "remote", "action"),
     [
         (None, 1, None, "submit"),
-        (record("submitted", fingerprint="other"), 1, None, "submit"),
+        (record("submitted", fingerprint="other"), 1, None, "ask"),
+        (record("submitted", fingerprint="other"), 1, "running", "attach"),
+        (record("submitted", fingerprint="other"), 1, "succeeded", "finish"),
+        (record("submitted", fingerprint="other"), 1, "failed", "submit"),
+        (record("delivered", fingerprint="other"), 1, None, "finish"),
+        (record("intent", fingerprint="other"), 1, None, "fail"),
+        (record("submitted", fingerprint="other"), 3, None, "submit"),
+        (record("intent", fingerprint="other"), 3, None, "submit"),
         (record("delivered"), 1, None, "finish"),
         (record("delivered"), 3, None, "submit"),
         (record("submitted"), 1, None, "ask"),
@@ -39,7 +48,12 @@ def record(phase: Phase, first_try: int = 1, fingerprint: str = "same") -> Submi
         (record("submitted"), 3, "running", "attach"),
         (record("submitted"), 1, "succeeded", "finish"),
         (record("submitted"), 1, "failed", "submit"),
-        (record("submitted"), 1, "not_found", "submit"),
+        (record("submitted"), 1, "not_found", "fail"),
+        (record("submitted"), 3, "not_found", "fail"),
+        (record("reported", created_id=ID), 1, None, "ask"),
+        (record("reported", created_id=ID), 1, "succeeded", "finish"),
+        (record("reported", created_id=ID), 1, "not_found", "fail"),
+        (record("reported", created_id=ID), 3, "not_found", "submit"),
         (record("intent"), 1, None, "fail"),
         (record("intent"), 3, None, "fail"),
         (record("reported"), 1, None, "fail"),
@@ -59,6 +73,13 @@ def test_lost_answer_is_resubmitted_only_when_told_and_with_a_warning() -> None:
     assert (decision.action, decision.warn) == ("submit", True)
 
 
+def test_generation_that_the_service_denies_is_resubmitted_only_when_told() -> None:
+    decision = decide(
+        record("submitted"), fingerprint="same", first_try=1, on_ambiguous_submission="resubmit", remote="not_found"
+    )
+    assert (decision.action, decision.warn) == ("submit", True)
+
+
 def test_reported_is_raised_again_by_a_retry_even_with_resubmit() -> None:
     decision = decide(record("reported"), fingerprint="same", first_try=1, on_ambiguous_submission="resubmit")
     assert decision.action == "fail"
@@ -68,6 +89,7 @@ def test_request_that_changed_between_tries_is_warned_about() -> None:
     decision = decide(record("submitted", fingerprint="other"), fingerprint="same", first_try=1)
     assert decision.warn
     assert ID in decision.message
+    assert "clearing the task submits the new request" in decision.message
 
 
 def test_record_makes_the_round_trip_in_its_documented_form() -> None:
