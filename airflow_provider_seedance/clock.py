@@ -1,4 +1,4 @@
-"""Time as a value: whoever waits is handed a clock, so that tests can hand in one that runs faster."""
+"""The clock that waits run on, passed as a value so that tests can use virtual time."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ class Clock:
         await asyncio.sleep(max(seconds, 0.0))
 
 
-#: The clock of everything that is not handed another one.
+#: The default clock.
 SYSTEM_CLOCK = Clock()

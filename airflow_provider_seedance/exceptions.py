@@ -1,7 +1,7 @@
 """
 What can go wrong, as types: one base class and its few children.
 
-A message says what happened and what to do about it. It never holds a key, a prompt, a link's query string or a
+A message says what happened and what to do about it. It never contains a key, a prompt, a link's query string or a
 Base64 payload: whoever builds one passes the service's text through
 :func:`~airflow_provider_seedance.api.redact.redact`.
 """

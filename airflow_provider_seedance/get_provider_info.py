@@ -77,15 +77,15 @@ def get_provider_info() -> dict[str, Any]:
                     "placeholders": {
                         "host": "https://ai.alad.com",
                         "password": "sk-...",
-                        "schema": "https, where the base URL does not say it",
-                        "port": "where the base URL does not say it",
+                        "schema": "https, unless the base URL has a scheme",
+                        "port": "only if the base URL has none",
                     },
                 },
                 "conn-fields": {
                     "model": {
                         "label": "Default model",
                         "schema": {"type": ["string", "null"]},
-                        "description": "Used where an operator names no model. Default: seedance-2.0.",
+                        "description": "Used if an operator names no model. Default: seedance-2.0.",
                     },
                     "timeout": {
                         "label": "Timeout",
@@ -107,7 +107,7 @@ def get_provider_info() -> dict[str, Any]:
                         "label": "Proxy",
                         "schema": {"type": ["string", "null"]},
                         "description": "Address of an HTTP proxy, such as http://proxy.internal:3128. "
-                        "Default: what HTTPS_PROXY and its kin say.",
+                        "Default: the environment's, such as HTTPS_PROXY.",
                     },
                 },
             }

@@ -2,7 +2,7 @@
 The button on a task's page in Airflow that opens its video.
 
 An operator declares it with ``operator_extra_links = (SeedanceVideoLink(),)`` and sets its own ``video_link``, redacted
-wherever an operator's attributes are shown, when it returns its result. Airflow asks for the link in the same process
+wherever an operator's attributes are shown, when it returns its result. Airflow reads the link in the same process
 after the task has ended, and stores it.
 """
 

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 #: As ``SeedanceHook.default_conn_name``, which is not loaded to parse a Dag.
 DEFAULT_CONN_ID = "seedance_default"
-#: Seconds after our own deadline at which Airflow's takes over, should the trigger be lost.
+#: Seconds after the poller's deadline at which Airflow fails the deferral, in case the trigger is lost.
 DEFERRAL_BACKSTOP = 300.0
 UI_COLOR = "#efe6ff"
 
 
 class SeedanceTask:
-    """Mixed into operators and sensors: redacts rendered fields, and has a hook."""
+    """Mixin for operators, sensors and transfers: redacts rendered fields and provides the hook."""
 
     template_fields: Any
     seedance_conn_id: str
@@ -55,7 +55,7 @@ class SeedanceTask:
 
     def require_rendered(self, names: Sequence[str]) -> None:
         """
-        Check that what was given arrived.
+        Check that no given value rendered to None.
 
         :param names: The fields to check.
         :raises SeedanceRequestError: One was given a value, and it rendered to None.
@@ -64,7 +64,7 @@ class SeedanceTask:
             if name in names:
                 raise SeedanceRequestError(
                     f"{name!r} was given, and rendered to None: the upstream task pushed nothing under that key, or "
-                    "the template names something that does not exist. Correct it, or leave the parameter out.",
+                    "the template refers to something that does not exist. Correct it, or omit the parameter.",
                     field=name,
                 )
 
@@ -77,7 +77,7 @@ class SeedanceTask:
 
 
 class PollingTask(SeedanceTask):
-    """Mixed into what waits: polls once, then defers or waits in the worker."""
+    """Mixin for tasks that wait: polls once, then defers or waits in the worker."""
 
     deferrable: bool
 
@@ -136,7 +136,7 @@ def _trigger(poller: BasePoller[Any], conn_id: str) -> Any:
 
 
 class GenerationTask(SeedanceTask):
-    """Mixed into what submits a generation, waits for it or stores it: reports lineage if OpenLineage is installed."""
+    """Mixin for tasks that submit a generation, wait for it or store it: reports lineage to OpenLineage."""
 
     _lineage_facts: LineageFacts | None = None
 
@@ -155,7 +155,7 @@ class GenerationTask(SeedanceTask):
         transfer_result: Mapping[str, Any] | None = None,
     ) -> None:
         """
-        Keep what the lineage consists of, which OpenLineage asks for after the task has ended.
+        Keep what lineage needs; OpenLineage requests it after the task has ended.
 
         :param upstream_result: What the task was given as its generation: an id, or a result.
         """

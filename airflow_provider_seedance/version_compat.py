@@ -41,13 +41,13 @@ def _retry_policy() -> Any:
     )
 
 
-#: The operators' default ``retry_policy``: the errors that a retry can help. None on Airflow < 3.3, which has none.
+#: The operators' default ``retry_policy``: which errors are retried. None before Airflow 3.3, which has no policies.
 SEEDANCE_RETRY_POLICY = _retry_policy()
 
 
 @contextmanager
 def fail_without_retry() -> Iterator[None]:
-    """On Airflow < 3.3, which has no retry policies, fail the task at once on an error that a retry cannot help."""
+    """On Airflow < 3.3, which has no retry policies, fail the task at once on a permanent error."""
     try:
         yield
     except NON_RETRYABLE_ERRORS as e:
@@ -83,7 +83,7 @@ def _default_deferrable() -> bool:
     Return whether an operator defers if its ``deferrable`` is not given.
 
     True, unless ``AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE`` says otherwise. A ``false`` in ``airflow.cfg`` is not
-    followed: Airflow writes that line into every file that it generates, so it is nobody's decision.
+    followed: Airflow writes that line into every file that it generates, so nobody chose it.
     """
     if "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE" not in os.environ:
         return True

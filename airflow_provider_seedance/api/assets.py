@@ -57,7 +57,7 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
     ("AudioTrackForbidden", "remove the sound track"),
     ("ContentRestricted", "content moderation rejected it: replace it"),
     ("Input", "content moderation rejected it: replace it"),
-    ("FaceMismatch", "the face is not the one of the group: use another group"),
+    ("FaceMismatch", "the face differs from the group's: use another group"),
     ("TranscodingFailed", "the service could not convert it: encode it again, as H.264 or jpeg"),
 )
 
@@ -102,7 +102,7 @@ class Asset:
 
     :param asset_id: Its id.
     :param status: The service's own word.
-    :param progress: Assets report none; here for whoever logs a status.
+    :param progress: Always None; read by the shared status log.
     """
 
     asset_id: str

@@ -129,7 +129,7 @@ class Content:
 
 
 def media_value(name: str, value: object) -> str:
-    """Take the value of a parameter that holds one item."""
+    """Convert a parameter that takes one media item."""
     return check_media(value, ROLES[MEDIA_PARAMETERS[name]], item=name)
 
 
@@ -169,7 +169,8 @@ def read_content(values: Mapping[str, Any]) -> Content:
         return Content(values.get("prompt"), tuple(_items(values)))
     others = [name for name in ("prompt", *MEDIA_PARAMETERS) if values.get(name) not in (None, ())]
     if others:
-        refuse("content", f"cannot go with {' and '.join(others)}", "Use either raw content or those parameters")
+        what = f"cannot be combined with {' and '.join(others)}"
+        refuse("content", what, "Use either raw content or those parameters")
     return _read_raw(raw)
 
 

@@ -225,12 +225,12 @@ def is_error_envelope(body: object) -> bool:
 
 
 def _not_json(status: int) -> SeedanceError:
-    """Classify a proxy's HTML or an empty body: it speaks for the way to the service, not for the service."""
+    """Classify a proxy's HTML or an empty body: it comes from something in between."""
     said = f"The service answered HTTP {status} without the JSON of its API"
     if 300 <= status < 400:
         return SeedanceRequestError(
             f"{said}: a redirect, which is not followed because it would carry the key along. "
-            "Set the connection's host to the address that answers for itself.",
+            "Set the connection's host to the address that it redirects to.",
             field="host",
         )
     if status == 429:
@@ -293,9 +293,9 @@ def _by_status(status: int, detail: ErrorDetail, quoted: str, item: str | None) 
         return SeedanceRequestError(f"The service does not offer this ({quoted}).")
     if 400 <= status < 500 and status != 408 and not detail.mentions(_ASSET_UNREADY):
         return SeedanceRequestError(
-            f"The service refused the request ({quoted}). Correct it; a repetition cannot pass.", field=item
+            f"The service refused the request ({quoted}). Correct it; repeating it cannot succeed.", field=item
         )
-    return SeedanceServiceError(f"The service failed ({quoted}). Another try may pass.")
+    return SeedanceServiceError(f"The service failed ({quoted}). A retry may succeed.")
 
 
 def _moderation(detail: ErrorDetail, quoted: str, item: str | None) -> SeedanceModerationError:
@@ -348,7 +348,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def is_transient(error: SeedanceError) -> bool:
-    """Return whether an error may be gone on the next try of a call that costs nothing."""
+    """Return whether an error may not recur when a free call is repeated."""
     return isinstance(error, SeedanceServiceError | SeedanceRateLimitError)
 
 

@@ -59,7 +59,7 @@ class Generation:
     Times are Unix seconds; what the service did not report is None.
 
     :param generation_id: The id that was queried, else the one in the response.
-    :param state: ``running``, ``succeeded`` or ``failed``: what the service's words amount to.
+    :param state: ``running``, ``succeeded`` or ``failed``: what the service's status means.
     :param status: The service's own word, upper case.
     :param inner_status: The upstream's own word, lower case, if the response carries the upstream's.
     :param progress: Percent, 0 to 100. A failed generation shows 100 as well.
@@ -91,7 +91,7 @@ class Generation:
     @classmethod
     def from_response(cls, body: object, *, generation_id: str | None = None) -> Generation:
         """
-        Read the response to a query, or to a create call.
+        Read the response to a query.
 
         :param body: The parsed JSON.
         :param generation_id: The id that was queried; it wins over the one in the response.
@@ -199,7 +199,7 @@ class Generation:
             )
         else:
             error = SeedanceGenerationFailedError(
-                f"{what} {_REFUNDED} Another try submits it again.",
+                f"{what} {_REFUNDED} A retry submits it again.",
                 generation_id=self.generation_id,
                 reason=reason,
             )

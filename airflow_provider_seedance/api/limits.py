@@ -29,7 +29,7 @@ RATIOS = ("16:9", "4:3", "1:1", "3:4", "9:16", "21:9", ADAPTIVE)
 @dataclass(frozen=True, slots=True)
 class ModelLimits:
     """
-    What one model can be asked for.
+    What one model offers.
 
     :param resolutions: Names as the service spells them.
     :param min_duration: Shortest video in seconds.
@@ -133,7 +133,7 @@ MAX_PROMPT_CHINESE = 500
 
 def limits_of(model: str | None) -> ModelLimits | None:
     """
-    Look up what a model can be asked for.
+    Look up what a model offers.
 
     :param model: Its name, or None while the connection's default is not known.
     :returns: Its limits; for None, what any known model takes; None for a name that the table does not have.

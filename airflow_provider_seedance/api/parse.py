@@ -10,7 +10,7 @@ from typing import Any
 
 #: What an id may look like: opaque, and safe in a URL path (contract.md#create-response).
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,255}")
-#: A JSON text inside a string longer than this is not looked into.
+#: Characters; a longer string is not parsed as nested JSON.
 _MAX_NESTED = 100_000
 
 
@@ -47,7 +47,7 @@ def as_mapping(value: object) -> Mapping[str, Any]:
 
 
 def as_epoch(value: object) -> float | None:
-    """Return Unix seconds, also from milliseconds; None for zero and for times that no calendar holds."""
+    """Return Unix seconds, also from milliseconds; None for zero and for times out of range."""
     number = as_number(value)
     if number is None:
         return None

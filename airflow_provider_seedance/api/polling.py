@@ -66,7 +66,7 @@ class PollAgain:
 
     :param next_poll_at: Unix seconds.
     :param refresh_connection: Read the connection again first: its key was refused.
-    :param warning: Something to log once.
+    :param warning: A warning for the caller to log; each is returned once.
     """
 
     next_poll_at: float
@@ -94,7 +94,7 @@ PollDecision = PollAgain | Finished
 
 class BasePoller(Generic[Waited]):
     """
-    Turns polls of something that takes time into decisions; its children know what it is and how it ends.
+    Turns the polls of a remote job into decisions. Subclasses define the job and what ends it.
 
     :param subject_id: The id of what is waited for, named in messages.
     :param deadline: Unix seconds at which the wait ends.
@@ -106,9 +106,9 @@ class BasePoller(Generic[Waited]):
 
     #: What is waited for, in messages.
     noun = ""
-    #: What is true, and what a retry does, if the wait ends first.
+    #: Appended to messages if the wait ends before the job does: its state, and what a retry does.
     unfinished = ""
-    #: Why the service may not know it.
+    #: Likely causes of "not found".
     unknown = ""
     #: Seconds after submission in which "not found" is taken for a lag of the service.
     grace = NOT_FOUND_GRACE
@@ -189,11 +189,11 @@ class BasePoller(Generic[Waited]):
         if is_transient(error):
             return self._again(now, self._backoff(error))
         if error.status is None:
-            return self._error("request", str(error))  # raised here: no text of the service in it
+            return self._error("request", str(error).rstrip("."))  # raised here: no text of the service in it
         return self._error("request", f"the service refused the query ({_word(error)})")
 
     def _ended(self, state: Waited, now: float) -> PollDecision | None:
-        """Decide about a state that is not simply running; None if it is."""
+        """Return the decision for a state other than plain running; None for running."""
         raise NotImplementedError
 
     def _refused_key(self, error: SeedanceError, now: float) -> PollDecision:
@@ -218,7 +218,7 @@ class BasePoller(Generic[Waited]):
     def _again(
         self, now: float, wait: float, *, refresh_connection: bool = False, warning: str | None = None
     ) -> PollDecision:
-        """Poll again, at the deadline at the latest: that is the one last poll before the timeout."""
+        """Poll again, no later than the deadline, which gets one last poll before the timeout."""
         if now >= self.deadline:
             return self._timeout()
         return PollAgain(min(now + wait, self.deadline), refresh_connection, warning)
@@ -240,7 +240,7 @@ class BasePoller(Generic[Waited]):
         if state.is_known_status or state.status in self._warned:
             return None
         self._warned.add(state.status)
-        return f"Unknown status {state.status[:40]!r} of {self.noun.lower()} {self.subject_id}: taken as running."
+        return f"Unknown status {state.status[:40]!r} of {self.noun.lower()} {self.subject_id}: treated as running."
 
     def _jittered(self, wait: float) -> float:
         return wait * (1 + JITTER * (2 * self._rng.random() - 1))
@@ -251,7 +251,7 @@ class GenerationPoller(BasePoller[Generation]):
 
     noun = "Generation"
     unfinished = "It keeps running and is billed; a retry or clearing the task re-attaches."
-    unknown = "a wrong id, another account's, or older than the about 7 days that records are kept"
+    unknown = "a wrong id, another account's, or older than the roughly 7 days that records are kept"
 
     def __init__(
         self,
@@ -297,7 +297,7 @@ class AssetPoller(BasePoller[Asset]):
     """Turns each poll of an asset into a decision. Parameters as :class:`BasePoller`."""
 
     noun = "Asset"
-    unfinished = "It stays with the service: a retry polls it again and creates nothing."
+    unfinished = "The service keeps it; a retry polls it again and creates nothing."
     unknown = "a wrong id, another key's, or its processing failed"
     grace = ASSET_NOT_FOUND_GRACE
 
@@ -386,9 +386,9 @@ def from_event(event: object, *, key: str = "generation_id") -> tuple[str, Finis
     :raises SeedanceEventError: It is not one of ours, or of a version that this release does not know. The submission's
         record is untouched, so a retry polls by itself.
     """
-    again = "A retry of the task polls by itself."
+    again = "Retrying the task polls in the worker and costs nothing."
     if not isinstance(event, Mapping):
-        raise SeedanceEventError(f"The trigger sent no event that can be read: {type(event).__name__}. {again}")
+        raise SeedanceEventError(f"The trigger's event is unreadable ({type(event).__name__}). {again}")
     if event.get("version") != EVENT_VERSION:
         raise SeedanceEventError(
             f"The trigger's event has version {event.get('version')!r}; this release reads version {EVENT_VERSION}. "

@@ -1,5 +1,5 @@
 """
-What may be asked of the service: checked before it costs money, and written as the JSON that is sent.
+The request for one generation: checked before it costs money, and written as the JSON that is sent.
 
 The parameters are those of the operator, each declared once, in :class:`GenerationRequest`. Each is converted to its
 type by itself (:mod:`.values`, :mod:`.content`), then the rules between them are checked (:mod:`.rules`): for a whole
@@ -72,10 +72,11 @@ def _further_fields(name: str, value: object) -> dict[str, Any]:
 @attrs.frozen(kw_only=True, repr=False)
 class GenerationRequest:
     """
-    One generation to ask for. Creating one checks it against contract.md#create-request and contract.md#content-rules.
+    One generation to create. Constructing it checks it.
 
-    Values may be as a template renders them: ``"8"`` and ``"true"`` are taken, ``"five"`` is not. None stands for the
-    default. Every attribute then has its proper type. They are declared in the order that the vendor sends them.
+    The rules are those of contract.md#create-request and contract.md#content-rules. Values may be as a template renders
+    them: ``"8"`` and ``"true"`` are taken, ``"five"`` is not. None stands for the default. Every attribute then has its
+    proper type. They are declared in the order that the vendor sends them.
 
     :param model: The model. A name that is not known here is sent with a warning, and its limits are not checked.
     :param prompt: What the video shows. ``@image1``, ``@video1`` and ``@audio1`` name the media, counted by kind.

@@ -29,9 +29,10 @@ def frames_and_references_exclude_each_other(values: Mapping[str, Any], content:
     frames = [item for item in content.items if item.is_frame]
     references = [item for item in content.items if not item.is_frame]
     if frames and references:
+        others = f", nor can {_listed(frames[1:])}" if frames[1:] else ""
         refuse(
             frames[0].parameter,
-            f"cannot go with {_listed(references)}" + (f", nor can {_listed(frames[1:])}" if frames[1:] else ""),
+            f"cannot be combined with {_listed(references)}{others}",
             "Give either frames or references; an image can be a reference too",
         )
 
@@ -56,11 +57,11 @@ def last_frame_needs_a_first(values: Mapping[str, Any], content: Content) -> Non
     roles = [item.role for item in content.items]
     if "last_frame" in roles and "first_frame" not in roles:
         name = content.items[roles.index("last_frame")].name
-        refuse(name, "has no first_frame to go with", "Add a first_frame, or use the image as first_frame")
+        refuse(name, "has no first_frame", "Add a first_frame, or use the image as first_frame")
 
 
 def audio_is_never_alone(values: Mapping[str, Any], content: Content) -> None:
-    """Refuse sound without a picture to go with (contract.md#content-rules)."""
+    """Refuse audio without an image or a video (contract.md#content-rules)."""
     if content.items and all(item.kind == "audio" for item in content.items):
         refuse(content.items[0].parameter, "is the only media", "Add a reference image or a reference video")
 

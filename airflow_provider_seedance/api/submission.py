@@ -4,8 +4,8 @@ Paying once: what is recorded of a submission, and what follows from it.
 Invariants that must not be relaxed (decisions.md#paying-once):
 
 - The intent is stored before the paid call, the id right after it.
-- A retry is Airflow's doing and never pays for what may be paid already; clearing a task is a person's, and may.
-- "The service cannot be asked" is never "the generation does not exist".
+- A retry is automatic and never pays twice; clearing a task is a person's decision, and may.
+- "The service cannot be queried" never means "the generation does not exist".
 - After a paid call, doubt means that something was created: a call whose response was lost is never repeated silently.
 """
 
@@ -150,7 +150,7 @@ class SubmissionDecision:
     :param action: ``submit`` pays; ``ask`` queries the recorded generation and decides again; ``attach`` waits for it;
         ``finish`` returns its result; ``fail`` raises the ambiguous submission.
     :param message: Why, for the log.
-    :param warn: Whether a person should notice.
+    :param warn: Whether to log it as a warning.
     """
 
     action: Action
@@ -190,7 +190,7 @@ def decide(
         )
     decision = _decide_same(record, known, cleared, on_ambiguous_submission, remote)
     changed = (
-        f"The request renders differently from that of {known} ({fingerprint[:8]}, then {record.fingerprint[:8]}). "
+        f"The request renders differently from that of {known} ({record.fingerprint[:8]} then, {fingerprint[:8]} now). "
         "A retry keeps to what was submitted; clearing the task submits the new request."
     )
     return SubmissionDecision(decision.action, f"{changed} {decision.message}", warn=True)
@@ -210,8 +210,11 @@ def _decide_same(
     if record.created_id is not None and remote == "succeeded":
         return SubmissionDecision("finish", f"An earlier try submitted {known}, which succeeded: no new cost.")
     if record.created_id is not None and remote == "failed":
-        return SubmissionDecision("submit", f"{known.capitalize()} failed and is refunded: submitting again.")
-    doubt = f"The service denies {known}" if record.created_id else "The response to an earlier paid call was lost"
+        message = f"An earlier try submitted {known}, which failed and is refunded: submitting again."
+        return SubmissionDecision("submit", message)
+    doubt = (
+        f"The service does not know {known}" if record.created_id else "The response to an earlier paid call was lost"
+    )
     if record.phase == "reported" and cleared:
         return SubmissionDecision("submit", f"{doubt}, and the task was cleared since: submitting again.", warn=True)
     if record.phase != "reported" and on_ambiguous == "resubmit":
@@ -228,7 +231,7 @@ def ambiguous_error(record: SubmissionRecord, kind: Kind = GENERATION, detail: s
     :param detail: What was seen of the response, redacted.
     """
     when = iso(record.submitted_at) if record.submitted_at else "an unknown time"
-    seen = f" ({detail})" if detail else ""
+    seen = f" ({detail.rstrip('.')})" if detail else ""
     if record.created_id is not None:
         return SeedanceAmbiguousSubmissionError(
             f"{kind.noun.capitalize()} {record.created_id} was submitted at {when} and may be billed, but the service "
@@ -237,8 +240,8 @@ def ambiguous_error(record: SubmissionRecord, kind: Kind = GENERATION, detail: s
         )
     if kind is GENERATION:
         remedy = (
-            "Look for it in the Starrise console. Clearing the task submits again; "
-            "on_ambiguous_submission='resubmit' would do so without asking."
+            "Check the Starrise console for it. Clearing the task submits again; "
+            "on_ambiguous_submission='resubmit' would do so automatically, and may pay twice."
         )
     else:
         remedy = (
@@ -246,13 +249,9 @@ def ambiguous_error(record: SubmissionRecord, kind: Kind = GENERATION, detail: s
             "creates it if it is still missing."
         )
     return SeedanceAmbiguousSubmissionError(
-        f"A paid call was sent at {when} and its response was lost{seen}: {_article(kind.noun)} may exist and be "
+        f"A paid call was sent at {when} and its response was lost{seen}: the {kind.noun} may exist and be "
         f"billed, and its id is unknown. {remedy}"
     )
-
-
-def _article(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 @dataclass(frozen=True)
@@ -302,7 +301,7 @@ class PaidAnswer:
 
 def read_paid_failure(error: SeedanceError) -> PaidAnswer:
     """
-    Judge a paid call that got no response.
+    Classify a paid call that got no response.
 
     :param error: What it ended in. Only one that was sent can have created something.
     """
@@ -326,7 +325,7 @@ _BEFORE_UPSTREAM = frozenset(
 
 def read_paid_answer(response: Response, *, secrets: Iterable[str] = (), item_names: Sequence[str] = ()) -> PaidAnswer:
     """
-    Judge the response to a paid call. Parameters as :func:`~.errors.error_from`.
+    Classify the response to a paid call. Parameters as :func:`~.errors.error_from`.
 
     The one question is whether something may have been created, and doubt means yes (decisions.md#paying-once). Only
     two things prove that nothing was: a 4xx in the service's own error shape, and a 5xx with a code that comes before
@@ -337,7 +336,8 @@ def read_paid_answer(response: Response, *, secrets: Iterable[str] = (), item_na
     if 200 <= status < 300:
         if created_id:
             return PaidAnswer("accepted", created_id)
-        return PaidAnswer("lost", error=SeedanceServiceError(f"HTTP {status} without an id", status=status))
+        nameless = SeedanceServiceError(f"The service answered HTTP {status} without an id.", status=status)
+        return PaidAnswer("lost", error=nameless)
     error = error_from(response, secrets=secrets, item_names=item_names)
     if status == 429:
         return PaidAnswer("repeat", error=error)

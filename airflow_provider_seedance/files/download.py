@@ -56,7 +56,7 @@ def link_to(generation: Generation, what: What) -> str:
         refuse("generation", f"{name} has not finished", "Wait for it with SeedanceGenerationSensor upstream")
     url = generation.url_of(what)
     if url is None and what == "last_frame":
-        refuse("what", f"asks for a last frame, which generation {name} lacks", "Generate with return_last_frame=True")
+        refuse("what", f"requests a last frame, which generation {name} lacks", "Generate with return_last_frame=True")
     if url is None:
         raise SeedanceServiceError(f"The service gives no link to generation {name} at the moment.")
     return url
@@ -96,11 +96,11 @@ class ResultFile(io.RawIOBase):
         return f"the {self.what.replace('_', ' ')} of generation {self.generation.generation_id}"
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -262,7 +262,7 @@ class CheckedDownload:
         except ValueError as e:
             raise SeedanceServiceError(
                 f"The link to {self._source.name} does not lead to a valid {self._check.noun}: {e}. Nothing was saved; "
-                "a retry asks for a new link."
+                "a retry requests a new link."
             ) from None
 
     def matches(self, target: ObjectStoragePath) -> bool:
@@ -298,7 +298,7 @@ def save(source: ResultFile, target: ObjectStoragePath, *, if_exists: str = "ski
             )
         download = CheckedDownload(source)
         if download.matches(target):
-            log.info("%s holds the same bytes already: nothing is written.", place)
+            log.info("%s already contains the same bytes; nothing is written.", place)
             return download
         source.seek(0)
     download = CheckedDownload(source)

@@ -156,7 +156,7 @@ def _source_of_link(link: str, asset_type: str | None) -> AssetSource:
     for found in ASSET_TYPES:
         if asset_type == found or (asset_type is None and suffix in _SUFFIXES[found]):
             return AssetSource(found, hashlib.sha256(canonical_media(url).encode()).hexdigest(), url=url)
-    return refuse("asset_type", "cannot be read off the link's ending", f"Give one of {', '.join(ASSET_TYPES)}")
+    return refuse("asset_type", "cannot be detected from the link's extension", f"Give one of {', '.join(ASSET_TYPES)}")
 
 
 def _source_of_path(value: str, asset_type: str | None) -> AssetSource:

@@ -1,4 +1,4 @@
-"""Write a file to any storage so that it appears whole or not at all, and nothing remains of a try that died."""
+"""Write a file to any storage so that it appears whole or not at all, and leftovers of a killed try are removed."""
 
 from __future__ import annotations
 

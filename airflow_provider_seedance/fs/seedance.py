@@ -2,7 +2,7 @@
 The read-only ``seedance://`` file system: a generation's files, under names that do not expire.
 
 ``seedance://<connection>@<generation id>/video.mp4`` and ``…/last_frame.png``. The service's links die within hours, so
-each open asks for a new one. Airflow finds the file system through ``filesystems`` in ``get_provider_info()``, fsspec
+each open requests a new one. Airflow finds the file system through ``filesystems`` in ``get_provider_info()``, fsspec
 through the entry point ``fsspec.specs``, and ``ObjectStoragePath`` through ``universal_pathlib.implementations``.
 """
 
@@ -95,7 +95,7 @@ class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         Return whether a file exists: its generation has succeeded, and the service still keeps it.
 
         :returns: Whether it exists.
-        :raises SeedanceError: If the service cannot be asked. Unknown is never absent.
+        :raises SeedanceError: If the service cannot be queried. Unknown is never absent.
         """
         try:
             self.info(path)

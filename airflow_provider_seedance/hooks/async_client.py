@@ -98,7 +98,7 @@ class AsyncClient:
         return Response(response.status, parse_body(raw), kept, endpoint.conn_id, (endpoint.api_key,))
 
     def refresh(self) -> None:
-        """Have a connection whose key was refused read again: once, however many triggers were refused with it."""
+        """Read the connection again if its key was refused: once, however many triggers were."""
         if self._endpoint is self._refused:
             self._endpoint = None
 

@@ -1,4 +1,4 @@
-"""The hook: the connection, authentication and the raw calls. Nothing heavy is imported before a call is made."""
+"""The hook: the connection, and a method per call. HTTP clients are imported with the first call."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ Item = TypeVar("Item", Asset, AssetGroup)
 READ_ATTEMPTS = 4
 #: Seconds before the second attempt; doubled for each further one.
 READ_BACKOFF = 1.0
-#: Pages of a list that are read: a service that repeats itself must not hold a worker for ever.
+#: Pages of a list that are read: a service that repeats itself must not block a worker forever.
 MAX_PAGES = 1000
 
 
 class SeedanceHook(BaseHook):
     """
-    Talk to the Starrise AI API.
+    Hook for the Starrise AI API.
 
     :param seedance_conn_id: The connection: password is the key, host the base URL.
     :param clock: The time that waits are measured by. Default: the system's.
@@ -109,7 +109,7 @@ class SeedanceHook(BaseHook):
         return self._transport.session
 
     def refresh(self) -> None:
-        """Forget the connection, so that the next call reads it again: its key may have been changed meanwhile."""
+        """Forget the connection, so that the next call reads it again: its key may have changed."""
         self.close()
         self.__dict__.pop("_transport", None)
         self.__dict__.pop("endpoint", None)
@@ -129,7 +129,7 @@ class SeedanceHook(BaseHook):
         """
         transport = self._transport
         if call.is_paid:
-            transport.close()  # a kept-alive connection may be half dead; one that cannot be made was surely not used
+            transport.close()  # an idle connection may be dead; if a new one fails, nothing was sent
         try:
             response = transport.exchange(call)
         except SeedanceError as e:

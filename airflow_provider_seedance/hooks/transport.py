@@ -1,5 +1,5 @@
 """
-The synchronous way to the service and to the storage of its results, over ``requests``.
+The synchronous transport to the service and to the storage of its results, over ``requests``.
 
 Failures of ``requests`` become the provider's own here, without any address's query in them, and with the one fact that
 matters for a paid call: whether any of it may have reached the service (decisions.md#paying-once).
@@ -143,7 +143,7 @@ class Transport:
 
         :param url: The link. Its redirects are followed, to http(s) only.
         :param byte_range: A ``Range`` header.
-        :raises SeedanceServiceError: The host cannot be reached, breaks off, or redirects in circles.
+        :raises SeedanceServiceError: The host cannot be reached, breaks off, or redirects too often.
         """
         headers = {"Accept-Encoding": "identity", **({"Range": byte_range} if byte_range else {})}
         for _ in range(MAX_REDIRECTS + 1):
@@ -188,7 +188,7 @@ class Transport:
             raw += part
             if len(raw) > MAX_RESPONSE or self._clock.now() > deadline:
                 raise SeedanceTransportError(
-                    f"The response of {urlsplit(response.url).hostname} was too long or too slow."
+                    f"The response from {urlsplit(response.url).hostname} was too large or too slow."
                 )
         return bytes(raw)
 
@@ -198,7 +198,7 @@ RESULT_STORAGE = "The storage of the result"
 
 
 class _BearerAuth(requests.auth.AuthBase):
-    """Sends this key, or none. Without an ``auth`` of ours, requests would look into a netrc file."""
+    """Sends this key, or none. Without an ``auth`` of ours, requests would read a netrc file."""
 
     def __init__(self, key: str | None) -> None:
         self._key = key

@@ -1,7 +1,7 @@
 """
 Assets and their groups: found, or created once.
 
-Unlike generations these can be listed, so the response to a paid call need not stay lost: what is listed afterwards and
+Unlike generations these can be listed, so a lost response can be recovered: what is listed after the paid call and
 was not before the call is ours (decisions.md#assets-paid-once).
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Further listings for something that may have been created, and the seconds before each: a list may lag
+#: Further listings after a lost response, and the seconds before each: a list may lag
 #: (contract.md#get-asset).
 SEARCHES = 5
 SEARCH_INTERVAL = 4.0
@@ -99,7 +99,7 @@ def find_or_create_asset(
     Parameters as :class:`~airflow_provider_seedance.operators.assets.SeedanceCreateAssetOperator`.
 
     :param first_try: Number of the first try since the task was last cleared.
-    :param run_id: The Dag run, which tells assets of the same content apart if ``if_exists`` is ``create``.
+    :param run_id: The Dag run, which distinguishes assets of the same content if ``if_exists`` is ``create``.
     """
     group = check_group_id(group_id)
     checked_name = check_name(name, longest=MAX_NAME - DIGEST_DIGITS - 1)
@@ -187,7 +187,7 @@ def _create(
     intent = SubmissionRecord(fingerprint, hook.clock.now(), "intent", first_try, known=known)
     record, lost = pay(hook, store, call, intent, summary=summary)
     if lost is not None:
-        log.warning("The response to a paid call was lost: %s Listing what exists.", lost)
+        log.warning("The response to a paid call was lost: %s Listing to find what it created.", lost)
         record = _found_by_listing(hook, store, call, record)
         if record.created_id is None:
             raise reported(store, record.with_phase("reported"), str(lost)) from lost
@@ -197,7 +197,7 @@ def _create(
 def _found_by_listing(
     hook: SeedanceHook, store: SubmissionStore, call: CreateAssetGroup | CreateAsset, record: SubmissionRecord
 ) -> SubmissionRecord:
-    """List until something new is there, since a list may lag; return the record with its id, or as it was."""
+    """List until something new appears, since a list may lag; return the record with its id, else unchanged."""
     for pause in (0.0, *[SEARCH_INTERVAL] * SEARCHES):
         hook.clock.sleep(pause)
         if new := _existing(hook, call) - set(record.known):

@@ -1,4 +1,4 @@
-"""Where a task's submission record is kept, so that it survives the worker: Airflow's task state store."""
+"""The submission record in Airflow's task state store, where it survives the worker."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SubmissionStore:
 
     :param context: The task's context.
     :param kind: What the task creates.
-    :param durable: False remembers nothing: each try submits, and pays, again.
+    :param durable: False stores nothing, so each try submits and pays again. Default: True.
     :param clock: The time that waits are measured by.
     """
 
@@ -40,7 +40,7 @@ class SubmissionStore:
         self._clock = clock
         self._store: Any = context.get("task_state_store") if durable else None
         if durable and self._store is None:
-            log.info("This Airflow has no task state store (it came with 3.3): a retry submits, and pays, again.")
+            log.info("Airflow has no task state store before 3.3: a retry submits and pays again.")
 
     def get(self) -> SubmissionRecord | None:
         """
@@ -60,7 +60,7 @@ class SubmissionStore:
         """
         Write a record that must not be lost, and try again for :data:`RECORD_PATIENCE` while Airflow cannot be reached.
 
-        :raises Exception: What the last try ended in.
+        :raises Exception: The error of the last try.
         """
         from tenacity import Retrying, before_sleep_log, stop_after_attempt, stop_after_delay, wait_exponential
 

@@ -1,7 +1,7 @@
 """
-Paying once: the screen that pays, and what leads to it (decisions.md#paying-once).
+Paying once: ``pay`` makes the paid call, ``submit_or_attach`` decides whether to (decisions.md#paying-once).
 
-The order of writes is what makes it safe, whenever the worker dies: the intent before the paid call, the id right after
+The order of writes makes it safe for a worker to die at any point: the intent before the paid call, the id right after
 it, the delivery before the result is returned. Generations, asset groups and assets share all of it.
 """
 
@@ -54,14 +54,14 @@ def pay(
     :raises SeedanceError: The typed exception of a refusal. Nothing was created, and no record is left.
     """
     may_resubmit = on_ambiguous_submission == "resubmit"
-    _ = hook.endpoint  # a connection that cannot be read leaves no doubt
+    _ = hook.endpoint  # read before the intent is stored: if that fails, nothing was sent
     attempt = 1
     while True:
         intent = intent.with_phase("intent", submitted_at=hook.clock.now())
         store.put(intent)
         answer = hook.send(call)  # the one line that costs money
         if answer.verdict == "accepted":
-            # first, so that the id is in the log whatever happens next
+            # logged first, so that the id survives even if it cannot be stored
             log.info("Submitted %s %s: %s.", store.kind.noun, answer.created_id, summary)
             record = intent.with_phase("submitted", created_id=answer.created_id)
             store.put_with_retries(record)
@@ -178,6 +178,6 @@ def reported(store: SubmissionStore, record: SubmissionRecord, detail: str = "")
 
 
 def log_decision(record: SubmissionRecord | None, decision: SubmissionDecision) -> None:
-    """Log what is done about a record, if there is one."""
+    """Log the decision about a stored record; without one there is nothing to log."""
     if record is not None:
         log.log(logging.WARNING if decision.warn else logging.INFO, decision.message)

@@ -38,7 +38,7 @@ def poll_once(hook: SeedanceHook, poller: BasePoller[Waited]) -> tuple[PollDecis
     """
     Poll once, from a worker.
 
-    :returns: The decision, and what the service reported if it could be asked.
+    :returns: The decision, and what the service reported; None if the poll failed.
     """
     try:
         state = hook.send(poller.call)
@@ -56,7 +56,7 @@ def wait(
     """
     Wait in the worker.
 
-    :param decision: That of the poll already made.
+    :param decision: The decision after the first poll.
     :param state: What the service reported then.
     :returns: How it ended, and what the service reported last.
     """
@@ -67,7 +67,7 @@ def wait(
 
 
 async def wait_async(client: AsyncClient, poller: BasePoller[Waited], clock: Clock) -> Finished:
-    """Wait in the triggerer. Nothing is logged and nothing raised for an ordinary poll."""
+    """Wait in the triggerer. Logs only failed polls, warnings and changes of status."""
     next_poll_at = poller.first_poll_at(clock.now())
     while True:
         await clock.sleep_async(math.ceil(next_poll_at / POLL_GRID) * POLL_GRID - clock.now())
@@ -113,13 +113,14 @@ def complete_generation(hook: SeedanceHook, event: object) -> tuple[str, Finishe
         generation = hook.get_generation(generation_id)
         if generation.video_url is None:
             raise SeedanceServiceError(
-                f"Generation {generation_id} succeeded, but the service gives no link to it now. A retry asks again."
+                f"Generation {generation_id} succeeded, but the service returned no link to it. A retry queries it "
+                "again, at no new cost."
             )
     elif finished.outcome == "failed":
         try:
             generation = hook.get_generation(generation_id)
         except SeedanceError as e:
-            log.warning("The reason of the failure could not be fetched: %s", e)
+            log.warning("Could not fetch why the generation failed: %s", e)
     return generation_id, finished, generation
 
 
@@ -135,7 +136,7 @@ def require_generation(finished: Finished, generation: Generation | None, *, sec
     Return the generation of a wait that succeeded, and count how the wait ended.
 
     :param finished: How it ended.
-    :param generation: What the service reported, if it could be asked.
+    :param generation: What the service reported; None if it could not be queried.
     :param secrets: What a message must not contain, such as the prompt.
     :raises SeedanceError: The typed exception of any other outcome.
     """

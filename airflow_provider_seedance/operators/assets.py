@@ -206,7 +206,7 @@ class SeedanceCreateAssetOperator(PollingTask, _AssetOperator):
 
 class SeedanceDeleteAssetOperator(_AssetOperator):
     """
-    Delete an asset: for ``.as_teardown()``. An asset that is gone already is no error.
+    Delete an asset: for ``.as_teardown()``. Deleting an asset that no longer exists is not an error.
 
     The vendor's page does not promise the route; if the service lacks it, the error says so.
 
@@ -228,6 +228,6 @@ class SeedanceDeleteAssetOperator(_AssetOperator):
             try:
                 self.hook.delete_asset(asset_id)
             except SeedanceNotFoundError:
-                self.log.info("Asset %s is gone already.", asset_id)
+                self.log.info("Asset %s no longer exists.", asset_id)
             else:
                 self.log.info("Deleted asset %s.", asset_id)

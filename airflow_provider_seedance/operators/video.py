@@ -74,24 +74,25 @@ class SeedanceGenerateVideoOperator(PollingTask, GenerationTask, BaseOperator):
     :param reference_videos: Up to 3 videos to draw on, edit or extend, by link or asset.
     :param reference_audios: Up to 3 clips, wav or mp3; not without an image or a video.
     :param model: The model. Default: the connection's, else ``seedance-2.0``.
-    :param resolution: ``480p``, ``720p`` (default) or ``1080p``.
+    :param resolution: ``480p``, ``720p`` (default), ``1080p`` or, for the ultra model, ``2k``.
     :param ratio: ``16:9``, ``4:3``, ``1:1``, ``3:4``, ``9:16``, ``21:9`` or ``adaptive`` (default).
     :param duration: Seconds of video, 4 to 15. Default: 5.
     :param generate_audio: With sound. Default: True.
     :param watermark: With the vendor's watermark. Default: False.
     :param web_search: Let the model search the web; for text alone. Default: False.
     :param return_last_frame: Ask for the last frame as an image too. Default: False.
-    :param seed: A number from 0 to make results alike. Default: None, which sends none.
+    :param seed: A whole number from 0 for similar results, -1 for a random one. Default: None, which sends none.
     :param content: The raw content array instead of prompt and media; checked all the same.
     :param extra_body: Further fields of the request, sent unchecked.
-    :param wait_for_completion: False returns the id as soon as it exists, for a sensor downstream.
+    :param wait_for_completion: False returns the id as soon as it exists, for a sensor downstream. Default: True.
     :param deferrable: False waits in the worker, holding its slot. Default: True, unless
         ``AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE`` says otherwise.
     :param poll_interval: Seconds between status checks. Default: 15, as the vendor recommends.
     :param timeout: Seconds from *submission*, across retries, after which the task fails with
         :class:`~airflow_provider_seedance.exceptions.SeedanceTimeoutError`. The generation keeps running and is billed;
         a retry or clearing the task re-attaches. A shorter ``execution_timeout`` bounds it too. Default: 3600.
-    :param durable: Record the submission, so that a retry re-attaches (Airflow 3.3+). False pays at every try.
+    :param durable: Record the submission, so that a retry re-attaches (Airflow 3.3+). False pays on every try.
+        Default: True.
     :param on_ambiguous_submission: What to do if the response to the paid call was lost: ``"fail"`` (default) stops
         until a person clears the task, ``"resubmit"`` submits again and may pay twice.
     :param seedance_conn_id: The connection.
@@ -211,7 +212,7 @@ class SeedanceGenerateVideoOperator(PollingTask, GenerationTask, BaseOperator):
             return self._deliver(context, store, request, finished, generation, generation_id)
 
     def on_kill(self) -> None:
-        """Log what is true: the service cannot cancel a generation."""
+        """Warn that the generation keeps running: the service cannot cancel it."""
         if self.running_id is not None:
             self.log.warning(
                 "Generation %s keeps running and is billed: the service cannot cancel it. A retry re-attaches.",

@@ -75,7 +75,7 @@ class BaseSeedanceSensor(PollingTask, BaseSensorOperator):
             self._poked = self._resumed_poller(context, store)
         now = self.clock.now()
         if now < self._not_before:
-            return False  # the service asked for a longer wait than poke_interval
+            return False  # Retry-After or a backoff is longer than poke_interval
         decision, state = poll_once(self.hook, self._poked)
         if isinstance(decision, Finished):
             return PokeReturnValue(is_done=True, xcom_value=self._end(decision, state))

@@ -2,8 +2,8 @@
 A task's lineage for OpenLineage: the datasets it read and wrote, and the run facet.
 
 Import this only when OpenLineage's provider asks, because it imports OpenLineage. That happens in a process forked from
-the finished task, so nothing is looked up here. No dataset and no facet holds a key, a payload or a link's query; the
-prompt's text is included only with ``[seedance] lineage_prompt``.
+the finished task, so nothing is looked up here. No dataset and no facet contains a key, a payload or a link's query;
+the prompt's text is included only with ``[seedance] lineage_prompt``.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
     """
     Save a generation's video wherever ``ObjectStoragePath`` can write: a local folder, S3, GCS, Azure and others.
 
-    The service's links die within hours, so the task asks for a new one, and for another whenever a link is refused or
+    The service's links die within hours, so the task requests a new one, and another whenever a link is refused or
     a download is interrupted, which then resumes at the byte reached. The video streams in constant memory; its length
     and structure are checked on the way. ``path`` shows it whole or not at all: it is written under a temporary name
     and renamed, or on S3 and GCS uploaded and committed at the end. Whatever a killed worker leaves behind, the next
@@ -59,9 +59,9 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
     :param seedance_conn_id: The connection of the service. Default: ``seedance_default``.
     :returns: ``{"path", "size", "sha256", "content_type", "duration", "seconds", "bytes_per_second",
         "generation_id"}``: the file, its size in bytes, its playing time in seconds, and how long the transfer took in
-        seconds. With ``what="both"``, ``last_frame`` holds the same for the last frame.
+        seconds. With ``what="both"``, ``last_frame`` contains the same for the last frame.
     :raises SeedanceRequestError: If the path cannot be written to, or exists with ``if_exists="fail"``.
-    :raises SeedanceServiceError: If the video cannot be downloaded, or is not a whole video; a retry asks again.
+    :raises SeedanceServiceError: If the video cannot be downloaded, or is not a complete video.
     """
 
     template_fields: Sequence[str] = ("generation", "path", "what", "if_exists", "conn_id", "seedance_conn_id")

@@ -18,7 +18,7 @@ class BaseSeedanceTrigger(BaseTrigger):
     Polls until there is an outcome or the deadline has passed, then sends one event.
 
     Arguments and event contain ids, numbers and short words only: Airflow stores both and logs the event. A triggerer
-    that restarts runs it again from its arguments; nothing that it had counted matters.
+    that restarts runs it again from its arguments; its counters restart at zero, which does no harm.
     """
 
     #: The names of the arguments, which Airflow stores.

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 class SeedanceGenerationTrigger(BaseSeedanceTrigger):
     """
-    Poll a generation until it ended or the deadline passed, then send one event.
+    Poll a generation until it has finished or the deadline has passed, then send one event.
 
     :param seedance_conn_id: The connection.
     :param generation_id: The generation.
@@ -53,7 +53,7 @@ class SeedanceGenerationTrigger(BaseSeedanceTrigger):
         )
 
     async def on_kill(self) -> None:
-        """Log what is true when a person ends the deferred task: the service cannot cancel a generation."""
+        """Warn a person who ends the deferred task: the generation keeps running."""
         log.warning(
             "Generation %s keeps running and is billed: the service cannot cancel it. "
             "A retry or clearing the task re-attaches.",
