@@ -31,6 +31,7 @@ class ResultService(ThreadingHTTPServer):
     :param data: The file's bytes, as video and as last frame. May be replaced at any time.
     :attr breaks: After how many bytes of its body each of the next downloads breaks off.
     :attr pause_at: Byte at which downloads stop, until ``resume`` is set.
+    :attr response: Sent to a query instead of the generation.
     :attr takes_ranges: Whether it heeds ``Range``.
     :attr ranges: The ``Range`` of each download so far.
     """
@@ -44,6 +45,7 @@ class ResultService(ThreadingHTTPServer):
         self.pause_at: int | None = None
         self.resume = threading.Event()
         self.takes_ranges = True
+        self.response: bytes | None = None
         self.ranges: list[str | None] = []
         self.links = self.expired = 0
 
@@ -58,6 +60,8 @@ class ResultService(ThreadingHTTPServer):
 
     def generation(self) -> bytes:
         """Make the response to a query, with a link of its own."""
+        if self.response is not None:
+            return self.response
         self.links += 1
         link = f"{self.url}/{self.links}/file"
         content = {"video_url": link, "last_frame_url": link}

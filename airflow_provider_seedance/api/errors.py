@@ -353,7 +353,7 @@ def is_transient(error: SeedanceError) -> bool:
 
 
 def retry_after_fits(error: SeedanceError) -> bool:
-    """Return whether the service asks for no longer wait than a worker waits in place."""
+    """Return whether the service asks for a wait that is short enough for a worker to make in place."""
     return error.retry_after is None or error.retry_after <= MAX_WAIT_IN_PLACE
 
 
@@ -365,7 +365,7 @@ def retry_in(error: SeedanceError, attempt: int, *, attempts: int, backoff: floa
     :param attempt: The number of the attempt that failed, from 1.
     :param attempts: Attempts in all.
     :param backoff: Seconds before the second attempt; doubled for each further one, with jitter.
-    :returns: Seconds; ``Retry-After`` wins. None if the attempts are used up, or the service asks for a longer wait.
+    :returns: Seconds; ``Retry-After`` wins. None if the attempts are used up, or the wait is too long.
     """
     if attempt >= attempts or not retry_after_fits(error):
         return None

@@ -236,7 +236,7 @@ def ambiguous_error(record: SubmissionRecord, kind: Kind = GENERATION, detail: s
         return SeedanceAmbiguousSubmissionError(
             f"{kind.noun.capitalize()} {record.created_id} was submitted at {when} and may be billed, but the service "
             "does not know it. Check that the connection's key is the one that submitted it, and look for it in the "
-            "Starrise console. A retry queries it again; clearing the task submits again."
+            "Starrise console. Clearing the task queries it again, and submits if it is still unknown."
         )
     if kind is GENERATION:
         remedy = (

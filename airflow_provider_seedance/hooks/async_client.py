@@ -22,14 +22,19 @@ from airflow.providers.common.compat.connection import get_async_connection, get
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from yarl import URL
 
-from airflow_provider_seedance import __version__
 from airflow_provider_seedance.api.assets import Asset
 from airflow_provider_seedance.api.calls import Call, GetAsset, GetGeneration
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.api.ids import check_asset_id, check_generation_id
 from airflow_provider_seedance.api.response import Response, parse_body
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceTransportError
-from airflow_provider_seedance.hooks.endpoint import CONNECT_TIMEOUT, Endpoint, warn_if_unencrypted
+from airflow_provider_seedance.hooks.endpoint import (
+    CONNECT_TIMEOUT,
+    MAX_RESPONSE,
+    USER_AGENT,
+    Endpoint,
+    warn_if_unencrypted,
+)
 
 T = TypeVar("T")
 
@@ -88,14 +93,18 @@ class AsyncClient:
             async with self._session.request(
                 call.method, url, data=call.body, headers=headers, **self._options
             ) as response:
-                raw = await response.read()
+                raw = bytearray()
+                async for part in response.content.iter_any():
+                    raw += part
+                    if len(raw) > MAX_RESPONSE:
+                        raise SeedanceTransportError(f"The response from {endpoint.base_url} was too large.")
         except (TimeoutError, aiohttp.ClientError, OSError) as e:
             # the type alone: the texts of aiohttp can contain an address
             raise SeedanceTransportError(f"{endpoint.base_url} did not answer ({type(e).__name__}).") from None
         kept = {} if response.status == 200 else {name.lower(): text for name, text in response.headers.items()}
         if response.status in (401, 403):
             self._refused = endpoint
-        return Response(response.status, parse_body(raw), kept, endpoint.conn_id, (endpoint.api_key,))
+        return Response(response.status, parse_body(bytes(raw)), kept, endpoint.conn_id, (endpoint.api_key,))
 
     def refresh(self) -> None:
         """Read the connection again if its key was refused: once, however many triggers were."""
@@ -151,7 +160,7 @@ class AsyncClient:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Accept": "application/json", "User-Agent": f"airflow-provider-seedance/{__version__}"},
+                headers={"Accept": "application/json", "User-Agent": USER_AGENT},
             )
         self._base = URL(endpoint.base_url)
         self._base_path = self._base.raw_path.rstrip("/")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from airflow_provider_seedance import __version__
 from airflow_provider_seedance.api.parse import as_number, as_text
 from airflow_provider_seedance.exceptions import SeedanceAuthError, SeedanceRequestError
 
@@ -28,6 +29,8 @@ DEFAULT_TIMEOUT = 60.0
 #: Seconds for a paid call, which the gateway can hold while it relays (contract.md#create-response).
 DEFAULT_SUBMIT_TIMEOUT = 300.0
 
+#: How the provider names itself to servers.
+USER_AGENT = f"airflow-provider-seedance/{__version__}"
 #: Seconds to connect, within a call's time.
 CONNECT_TIMEOUT = 20.0
 #: Bytes of a response that are read. The largest known one has a few KB.

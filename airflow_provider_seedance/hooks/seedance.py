@@ -102,7 +102,7 @@ class SeedanceHook(BaseHook):
     def _transport(self) -> Transport:
         from airflow_provider_seedance.hooks.transport import Transport
 
-        return Transport(self.endpoint, self.clock)
+        return Transport(self.endpoint)
 
     def get_conn(self) -> requests.Session:
         """Return the ``requests.Session`` of all calls. It carries no key: each call to the service adds it."""
@@ -136,7 +136,7 @@ class SeedanceHook(BaseHook):
             return call.read_failure(e)
         return call.read(response)
 
-    def _send_with_retries(self, call: Call[T], attempts: int = READ_ATTEMPTS) -> T:
+    def _read_with_retries(self, call: Call[T], attempts: int = READ_ATTEMPTS) -> T:
         """Send a call that costs nothing, again after a transient error."""
         attempt = 1
         while True:
@@ -154,7 +154,7 @@ class SeedanceHook(BaseHook):
         log.warning("%s Retrying in %.0f s.", error, wait)
         self.clock.sleep(wait)
 
-    def _pay(self, call: PaidCall) -> str:
+    def _send_billed(self, call: PaidCall) -> str:
         """Send a paid call without a record of it, and repeat it only if nothing can have been created."""
         attempt = 1
         while True:
@@ -179,7 +179,7 @@ class SeedanceHook(BaseHook):
         :raises SeedanceAmbiguousSubmissionError: The response was lost: it may have been created and be billed.
         :raises SeedanceError: The typed exception of a refusal; nothing was created.
         """
-        return self._pay(CreateGeneration(encode_body(body)))
+        return self._send_billed(CreateGeneration(encode_body(body)))
 
     def get_generation(self, generation_id: str, *, attempts: int = READ_ATTEMPTS) -> Generation:
         """
@@ -190,7 +190,7 @@ class SeedanceHook(BaseHook):
         :raises SeedanceNotFoundError: The service does not know it.
         :raises SeedanceError: The typed exception of any other failure.
         """
-        return self._send_with_retries(GetGeneration(check_generation_id(generation_id)), attempts)
+        return self._read_with_retries(GetGeneration(check_generation_id(generation_id)), attempts)
 
     def list_models(self) -> list[str]:
         """
@@ -198,7 +198,7 @@ class SeedanceHook(BaseHook):
 
         :raises SeedanceError: The typed exception of a failure.
         """
-        return self._send_with_retries(ListModels())
+        return self._read_with_retries(ListModels())
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -229,7 +229,7 @@ class SeedanceHook(BaseHook):
         :returns: The group's id.
         :raises SeedanceAmbiguousSubmissionError: The response was lost.
         """
-        return self._pay(CreateAssetGroup(name, description))
+        return self._send_billed(CreateAssetGroup(name, description))
 
     def create_asset(self, group_id: str, name: str, source: Source) -> str:
         """
@@ -243,7 +243,7 @@ class SeedanceHook(BaseHook):
         :returns: The asset's id.
         :raises SeedanceAmbiguousSubmissionError: The response was lost.
         """
-        return self._pay(CreateAsset.of(group_id, name, source))
+        return self._send_billed(CreateAsset.of(group_id, name, source))
 
     def get_asset(self, asset_id: str, *, attempts: int = READ_ATTEMPTS) -> Asset:
         """
@@ -253,7 +253,7 @@ class SeedanceHook(BaseHook):
         :param attempts: Attempts in place if the service or the network fails.
         :raises SeedanceNotFoundError: The service does not know it.
         """
-        return self._send_with_retries(GetAsset(check_asset_id(asset_id)), attempts)
+        return self._read_with_retries(GetAsset(check_asset_id(asset_id)), attempts)
 
     def delete_asset(self, asset_id: str) -> None:
         """
@@ -261,7 +261,7 @@ class SeedanceHook(BaseHook):
 
         :raises SeedanceNotFoundError: The service does not know it.
         """
-        self._send_with_retries(DeleteAsset(check_asset_id(asset_id)))
+        self._read_with_retries(DeleteAsset(check_asset_id(asset_id)))
 
     def list_assets(
         self,
@@ -304,11 +304,11 @@ class SeedanceHook(BaseHook):
         for filters in ({"GroupType": GROUP_TYPE, **call.filters}, call.filters):
             seen: set[str] = set()
             for page in range(1, MAX_PAGES + 1):
-                items = self._send_with_retries(replace(call, filters=filters, page=page))
-                fresh = [item for item in items if item.id not in seen]
-                seen.update(item.id for item in fresh)
-                yield from fresh
-                if len(items) < call.page_size or not fresh:
+                items = self._read_with_retries(replace(call, filters=filters, page=page))
+                new = [item for item in items if item.id not in seen]
+                seen.update(item.id for item in new)
+                yield from new
+                if len(items) < call.page_size or not new:
                     break
             if seen:
                 return

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -18,23 +19,19 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from airflow_provider_seedance import __version__
 from airflow_provider_seedance.api.calls import Call
 from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.api.response import Response, parse_body
-from airflow_provider_seedance.clock import Clock
 from airflow_provider_seedance.exceptions import (
     SeedanceError,
     SeedanceRequestError,
     SeedanceServiceError,
     SeedanceTransportError,
 )
-from airflow_provider_seedance.hooks.endpoint import CONNECT_TIMEOUT, MAX_RESPONSE, Endpoint
+from airflow_provider_seedance.hooks.endpoint import CONNECT_TIMEOUT, MAX_RESPONSE, USER_AGENT, Endpoint
 
 #: Redirects of a download that are followed.
 MAX_REDIRECTS = 5
-#: How the provider names itself to servers.
-USER_AGENT = f"airflow-provider-seedance/{__version__}"
 
 #: Whether a byte of this thread's latest request has been written.
 _request = threading.local()
@@ -92,12 +89,10 @@ class Transport:
     A session with the service.
 
     :param endpoint: Where the service is.
-    :param clock: Bounds how long a response may take.
     """
 
-    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._clock = clock
         self.session = requests.Session()
         self.session.headers["User-Agent"] = USER_AGENT
         for scheme in ("https://", "http://"):
@@ -116,7 +111,7 @@ class Transport:
         """
         endpoint = self._endpoint
         timeout = endpoint.submit_timeout if call.is_paid else endpoint.timeout
-        deadline = self._clock.now() + timeout
+        deadline = time.monotonic() + timeout
         headers = {"Accept": "application/json"}
         body = call.body
         if body is not None:
@@ -125,7 +120,9 @@ class Transport:
         try:
             response = self._open(call.method, url, headers, body, key=endpoint.api_key, timeout=timeout)
         except Exception as e:
-            raise _open_error(e, peer, endpoint.conn_id) from None
+            raise _open_error(
+                e, peer, endpoint.conn_id, hint=f" Check the host of connection {endpoint.conn_id!r} and the network."
+            ) from None
         with response, body_errors(peer):
             raw = self._read(response, deadline)
         return Response(
@@ -150,7 +147,7 @@ class Transport:
             try:
                 response = self._open("GET", url, headers, timeout=self._endpoint.timeout)
             except Exception as e:
-                raise _open_error(e, RESULT_STORAGE) from None
+                raise _open_error(e, RESULT_STORAGE, self._endpoint.conn_id) from None
             with response, body_errors(RESULT_STORAGE):
                 location = response.headers.get("Location") if response.is_redirect else None
                 if location is None:
@@ -186,7 +183,7 @@ class Transport:
         raw = bytearray()
         for part in response.iter_content(65536):
             raw += part
-            if len(raw) > MAX_RESPONSE or self._clock.now() > deadline:
+            if len(raw) > MAX_RESPONSE or time.monotonic() > deadline:
                 raise SeedanceTransportError(
                     f"The response from {urlsplit(response.url).hostname} was too large or too slow."
                 )
@@ -232,16 +229,15 @@ def body_errors(peer: str) -> Iterator[None]:
         raise _broken(e, peer) from None
 
 
-def _open_error(error: Exception, peer: str, conn_id: str | None = None) -> SeedanceError:
+def _open_error(error: Exception, peer: str, conn_id: str, hint: str = "") -> SeedanceError:
     """Return the typed error of a request that got no response."""
     if _request.written:
         return _broken(error, peer)
-    hint = f" Check the host of connection {conn_id!r} and the network." if conn_id else ""
     cause = _cause(error)
     if isinstance(_innermost(error), ssl.CertificateError) or "CERTIFICATE_VERIFY_FAILED" in cause:
         return SeedanceRequestError(
             f"The certificate of {peer} does not verify ({cause}). Set 'verify' in the extra of connection "
-            f"{conn_id or 'seedance_default'!r} to the CA bundle's path.",
+            f"{conn_id!r} to the CA bundle's path.",
             field="verify",
         )
     if isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.Timeout):

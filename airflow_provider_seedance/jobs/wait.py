@@ -93,7 +93,7 @@ def _on_state(poller: BasePoller[Waited], state: Waited, now: float) -> PollDeci
 
 
 def _on_error(poller: BasePoller[Waited], error: SeedanceError, now: float) -> PollDecision:
-    log.warning("Polling %s failed: %s", poller.subject, error)
+    log.warning("Polling %s %s failed: %s", poller.noun.lower(), poller.subject_id, error)
     count("poll_errors", noun=f"{poller.noun.lower()}s", error=type(error).__name__)
     return poller.on_error(error, now=now)
 

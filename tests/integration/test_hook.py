@@ -25,8 +25,10 @@ from airflow_provider_seedance.exceptions import (
     SeedanceServiceError,
 )
 from airflow_provider_seedance.hooks import seedance
+from airflow_provider_seedance.hooks.endpoint import MAX_RESPONSE
 from tests.clock import QuickClock
 from tests.proxy import Way, proxy
+from tests.result_service import ResultService
 
 BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}], "duration": 4}
 GATEWAY_500 = {"code": "do_request_failed", "message": "x", "data": None}
@@ -284,6 +286,18 @@ def test_redirects_of_a_download_are_bounded(emulator: Emulator, link: str) -> N
 def test_error_of_whoever_downloads_stays_its_own(link: str) -> None:
     with pytest.raises(OSError, match="disk is full"), hook().download(link):
         raise OSError("The disk is full")
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+def test_response_that_is_too_large_is_not_read_to_its_end(service: ResultService, asynchronous: bool) -> None:
+    service.response = b" " * (MAX_RESPONSE + 1)
+
+    async def poll() -> None:
+        async with hook().shared_client() as client:
+            await client.get_generation("asyntask_x")
+
+    with pytest.raises(SeedanceServiceError, match="too large"):
+        asyncio.run(poll()) if asynchronous else hook().get_generation("asyntask_x", attempts=1)
 
 
 def test_both_clients_name_themselves(emulator: Emulator) -> None:
