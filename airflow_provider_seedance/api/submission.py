@@ -185,9 +185,8 @@ def decide(
     if record.fingerprint == fingerprint:
         return _decide_same(record, known, cleared, on_ambiguous_submission, remote)
     if cleared:
-        return SubmissionDecision(
-            "submit", f"The request differs from that of {known}, and the task was cleared: submitting it."
-        )
+        message = f"The request differs from that of {known}, and the task was cleared: submitting it."
+        return SubmissionDecision("submit", message, warn=record.phase != "delivered")
     decision = _decide_same(record, known, cleared, on_ambiguous_submission, remote)
     changed = (
         f"The request renders differently from that of {known} ({record.fingerprint[:8]} then, {fingerprint[:8]} now). "
@@ -212,9 +211,8 @@ def _decide_same(
     if record.created_id is not None and remote == "failed":
         message = f"An earlier try submitted {known}, which failed and is refunded: submitting again."
         return SubmissionDecision("submit", message)
-    doubt = (
-        f"The service does not know {known}" if record.created_id else "The response to an earlier paid call was lost"
-    )
+    lost = "The response to an earlier paid call was lost"
+    doubt = f"The service does not know {known}" if record.created_id else lost
     if record.phase == "reported" and cleared:
         return SubmissionDecision("submit", f"{doubt}, and the task was cleared since: submitting again.", warn=True)
     if record.phase != "reported" and on_ambiguous == "resubmit":

@@ -8,6 +8,7 @@ it, the delivery before the result is returned. Generations, asset groups and as
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_seedance.api.calls import CreateGeneration, PaidCall
@@ -119,6 +120,9 @@ def submit_or_attach(
     if decision.action == "fail":
         raise reported(store, record.with_phase("reported", first_try=first_try))
     count("reattached")
+    if record.first_try != first_try:  # or the next retry would pass for cleared too
+        record = replace(record, first_try=first_try)
+        store.put(record)
     return record, generation
 
 

@@ -287,6 +287,20 @@ def test_retry_never_pays_for_a_changed_request_and_clearing_does(
     assert [made["request"]["content"][0]["text"] for made in emulator.generations()] == ["a cat", "a dog"]
 
 
+def test_retry_after_clearing_is_a_retry_and_never_pays_for_a_changed_request(emulator: Emulator) -> None:
+    emulator.fault(route="generation", stuck=True)
+    task = video_task(timeout=0.1)
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    task.clear()
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    task.make = video_task(prompt="a dog", timeout=0.1).make
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    assert emulator.stats()["posts"] == 1
+
+
 def test_refused_submission_is_submitted_by_the_retry(emulator: Emulator) -> None:
     refusal = {"code": "build_request_failed", "message": "x", "data": None}
     emulator.fault(route="create", status=500, json=refusal)
