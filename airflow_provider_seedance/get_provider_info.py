@@ -10,6 +10,14 @@ _PACKAGE = "airflow_provider_seedance"
 _INTEGRATION = "Seedance"
 
 
+def _modules(*names: str) -> list[dict[str, Any]]:
+    return [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.{name}" for name in names]}]
+
+
+def _field(label: str, description: str) -> dict[str, Any]:
+    return {"label": label, "schema": {"type": ["string", "null"]}, "description": description}
+
+
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata, after Airflow's ``provider_info.schema.json``."""
     return {
@@ -24,25 +32,10 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["ai"],
             }
         ],
-        "hooks": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.hooks.seedance"]}],
-        "operators": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": [f"{_PACKAGE}.operators.video", f"{_PACKAGE}.operators.assets"],
-            }
-        ],
-        "sensors": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": [f"{_PACKAGE}.sensors.generation", f"{_PACKAGE}.sensors.asset"],
-            }
-        ],
-        "triggers": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": [f"{_PACKAGE}.triggers.generation", f"{_PACKAGE}.triggers.asset"],
-            }
-        ],
+        "hooks": _modules("hooks.seedance"),
+        "operators": _modules("operators.video", "operators.assets"),
+        "sensors": _modules("sensors.generation", "sensors.asset"),
+        "triggers": _modules("triggers.generation", "triggers.asset"),
         "transfers": [
             {
                 "source-integration-name": _INTEGRATION,
@@ -82,33 +75,19 @@ def get_provider_info() -> dict[str, Any]:
                     },
                 },
                 "conn-fields": {
-                    "model": {
-                        "label": "Default model",
-                        "schema": {"type": ["string", "null"]},
-                        "description": "Used if an operator names no model. Default: seedance-2.0.",
-                    },
-                    "timeout": {
-                        "label": "Timeout",
-                        "schema": {"type": ["string", "null"]},
-                        "description": "Seconds for an ordinary call. Default: 60.",
-                    },
-                    "submit_timeout": {
-                        "label": "Submit timeout",
-                        "schema": {"type": ["string", "null"]},
-                        "description": "Seconds for the paid call that creates a generation, which the "
-                        "gateway can hold for minutes. Default: 300.",
-                    },
-                    "verify": {
-                        "label": "Verify TLS",
-                        "schema": {"type": ["string", "null"]},
-                        "description": "true, false, or the path of a CA bundle. Default: true.",
-                    },
-                    "proxy": {
-                        "label": "Proxy",
-                        "schema": {"type": ["string", "null"]},
-                        "description": "Address of an HTTP proxy, such as http://proxy.internal:3128. "
+                    "model": _field("Default model", "Used if an operator names no model. Default: seedance-2.0."),
+                    "timeout": _field("Timeout", "Seconds for an ordinary call. Default: 60."),
+                    "submit_timeout": _field(
+                        "Submit timeout",
+                        "Seconds for the paid call that creates a generation, which the gateway can hold for minutes. "
+                        "Default: 300.",
+                    ),
+                    "verify": _field("Verify TLS", "true, false, or the path of a CA bundle. Default: true."),
+                    "proxy": _field(
+                        "Proxy",
+                        "Address of an HTTP proxy, such as http://proxy.internal:3128. "
                         "Default: the environment's, such as HTTPS_PROXY.",
-                    },
+                    ),
                 },
             }
         ],

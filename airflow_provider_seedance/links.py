@@ -26,8 +26,8 @@ _EXECUTING = {"javascript", "vbscript", "data", "blob", "filesystem", "about", "
 #: Characters that need no quoting in an address' path, besides letters, digits and ``-._~``.
 _IN_PATH = "/!$&'()*+,;=:@"
 _AZURE = {"abfs", "abfss", "az", "wasb", "wasbs"}
-#: Host of an Azure storage account, as in ``container@account.dfs.core.windows.net``.
-_AZURE_HOST = re.compile(r"([a-z0-9]+)\.(?:dfs|blob)\.([a-z0-9.-]+)", re.IGNORECASE)
+#: Host of an Azure storage account, as in ``container@account.dfs.core.windows.net``. Compiled when first used.
+_AZURE_HOST = r"(?i)([a-z0-9]+)\.(?:dfs|blob)\.([a-z0-9.-]+)"
 
 
 class SeedanceVideoLink(BaseOperatorLink):
@@ -79,7 +79,7 @@ def browser_url(path: str) -> str:
         return f"https://console.aws.amazon.com/s3/object/{quote(place, safe='')}?prefix={quote(key, safe='')}"
     if scheme in ("gs", "gcs"):
         return f"https://console.cloud.google.com/storage/browser/_details/{quote(place, safe='')}/{quote(key)}"
-    if scheme in _AZURE and user and (account := _AZURE_HOST.fullmatch(place)):
+    if scheme in _AZURE and user and (account := re.fullmatch(_AZURE_HOST, place)):
         container = quote(user.rpartition("@")[2], safe="")
         return f"https://{account[1]}.blob.{account[2]}/{container}/{quote(key)}"
     return f"{scheme}://{_host(place)}/{quote(key, safe=_IN_PATH)}"

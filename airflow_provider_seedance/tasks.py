@@ -7,37 +7,39 @@ parsed every few seconds, and pays for what its imports load.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_seedance.api.parse import as_mapping
-from airflow_provider_seedance.api.redact import wrap
+from airflow_provider_seedance.api.redact import Redacted, wrap
 from airflow_provider_seedance.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_seedance.exceptions import SeedanceRequestError
+from airflow_provider_seedance.links import SeedanceVideoLink
+from airflow_provider_seedance.telemetry.lineage_facts import LineageFacts
 from airflow_provider_seedance.version_compat import given_fields
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperatorLink
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_seedance.api.generation import Generation
     from airflow_provider_seedance.api.polling import BasePoller, Finished, Waited
     from airflow_provider_seedance.api.request import GenerationRequest
     from airflow_provider_seedance.hooks.seedance import SeedanceHook
-    from airflow_provider_seedance.telemetry.lineage_facts import LineageFacts
 
 #: As ``SeedanceHook.default_conn_name``, which is not loaded to parse a Dag.
 DEFAULT_CONN_ID = "seedance_default"
 #: Seconds after the poller's deadline at which Airflow fails the deferral, in case the trigger is lost.
 DEFERRAL_BACKSTOP = 300.0
-UI_COLOR = "#efe6ff"
 
 
 class SeedanceTask:
     """Mixin for operators, sensors and transfers: redacts rendered fields and provides the hook."""
 
     template_fields: Any
+    ui_color = "#efe6ff"
     seedance_conn_id: str
     #: The time that waits are measured by.
     clock: Clock = SYSTEM_CLOCK
@@ -118,26 +120,16 @@ def _trigger(poller: BasePoller[Any], conn_id: str) -> Any:
     from airflow_provider_seedance.triggers.asset import SeedanceAssetTrigger
     from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
 
-    if isinstance(poller, AssetPoller):
-        return SeedanceAssetTrigger(
-            seedance_conn_id=conn_id,
-            asset_id=poller.subject_id,
-            deadline=poller.deadline,
-            created_at=poller.submitted_at,
-            poll_interval=poller.poll_interval,
-        )
-    return SeedanceGenerationTrigger(
-        seedance_conn_id=conn_id,
-        generation_id=poller.subject_id,
-        deadline=poller.deadline,
-        submitted_at=poller.submitted_at,
-        poll_interval=poller.poll_interval,
-    )
+    trigger_type = SeedanceAssetTrigger if isinstance(poller, AssetPoller) else SeedanceGenerationTrigger
+    return trigger_type.of(poller, conn_id)
 
 
 class GenerationTask(SeedanceTask):
-    """Mixin for tasks that submit a generation, wait for it or store it: reports lineage to OpenLineage."""
+    """Mixin for tasks that submit a generation, wait for it or store it: a link to the video, and its lineage."""
 
+    operator_extra_links: Collection[BaseOperatorLink] = (SeedanceVideoLink(),)
+    #: What the extra link opens, once the video exists.
+    video_link = Redacted("")
     _lineage_facts: LineageFacts | None = None
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
@@ -159,8 +151,6 @@ class GenerationTask(SeedanceTask):
 
         :param upstream_result: What the task was given as its generation: an id, or a result.
         """
-        from airflow_provider_seedance.telemetry.lineage_facts import LineageFacts
-
         self._lineage_facts = LineageFacts(
             generation=generation,
             base_url=self.hook.endpoint.base_url,

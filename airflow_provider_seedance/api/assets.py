@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_provider_seedance.api.generation import State
@@ -73,7 +73,6 @@ class AssetGroup:
 
     group_id: str
     name: str = ""
-    description: str = ""
 
     @property
     def id(self) -> str:
@@ -88,11 +87,7 @@ class AssetGroup:
         :raises SeedanceServiceError: There is no id in it.
         """
         item = _item(body)
-        return cls(
-            group_id=_require_id(item, group_id, "asset group"),
-            name=plain_name(_text(item, "Name")),
-            description=_text(item, "Description"),
-        )
+        return cls(group_id=_require_id(item, group_id, "asset group"), name=plain_name(_text(item, "Name")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +106,6 @@ class Asset:
     asset_type: str = ""
     status: str = ""
     error_code: str | None = None
-    error_message: str = field(default="", repr=False)
     progress: int | None = None
 
     @classmethod
@@ -130,7 +124,6 @@ class Asset:
             asset_type=_text(item, "AssetType"),
             status=_text(item, "Status"),
             error_code=as_id(error.get("code")) or as_id(item.get("failreason")),
-            error_message=as_text(error.get("message")) or "",
         )
 
     @property
@@ -172,10 +165,7 @@ class Asset:
         """Build the exception for a failed asset, with the remedy for the service's code."""
         code = self.error_code or self.status
         remedy = next((remedy for start, remedy in _REMEDIES if code.startswith(start)), "replace its source")
-        error = SeedanceRequestError(
-            f"Asset {self.asset_id} cannot be used ({code}): {remedy}.",
-            field="source",
-        )
+        error = SeedanceRequestError(f"Asset {self.asset_id} cannot be used ({code}): {remedy}.", field="source")
         error.code = self.error_code
         return error
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import IO, Any, ClassVar, Generic, TypeVar
 
 from airflow_provider_seedance.api.assets import BILLING_MODELS, Asset, AssetGroup, AssetType, result_items
 from airflow_provider_seedance.api.errors import error_from, read_error
 from airflow_provider_seedance.api.generation import Generation
-from airflow_provider_seedance.api.multipart import Multipart, Upload
 from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.api.submission import PaidAnswer, read_paid_answer, read_paid_failure
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceNotFoundError, SeedanceRequestError
@@ -29,10 +28,12 @@ MODELS_PATH = "/v1/models"
 ASSET_PATH = "/volc/asset/"
 #: The only group type that an ordinary key may use; some channels list nothing without it (contract.md#list-assets).
 GROUP_TYPE = "AIGC"
+#: Bytes of an upload that are read at a time.
+_CHUNK = 1024 * 1024
 
 
 class Call(ABC, Generic[T]):
-    """One call. Its children are frozen dataclasses: equal fields, equal call."""
+    """One call: its children are frozen dataclasses, whose ``path``, ``body`` and ``read`` are described here."""
 
     method: ClassVar[str] = "POST"
     #: Whether it costs money, so that it is never repeated unless nothing can have been created.
@@ -45,13 +46,8 @@ class Call(ABC, Generic[T]):
 
     @property
     def body(self) -> bytes | Multipart | None:
-        """What is sent, None for nothing."""
+        """What is sent, as JSON unless it is a form; None for nothing."""
         return None
-
-    @property
-    def content_type(self) -> str:
-        """The type of the body."""
-        return "application/json"
 
     @abstractmethod
     def read(self, response: Response) -> T:
@@ -72,11 +68,9 @@ class PaidCall(Call[PaidAnswer]):
     is_paid = True
 
     def read(self, response: Response) -> PaidAnswer:
-        """Return what the response proves."""
         return read_paid_answer(response)
 
     def read_failure(self, error: SeedanceError) -> PaidAnswer:
-        """Return what a call without a response proves."""
         return read_paid_failure(error)
 
 
@@ -103,11 +97,9 @@ class CreateGeneration(PaidCall):
 
     @property
     def body(self) -> bytes:
-        """The request."""
         return self.payload
 
     def read(self, response: Response) -> PaidAnswer:
-        """Return what the response proves."""
         return read_paid_answer(response, secrets=self.secrets, item_names=self.item_names)
 
 
@@ -124,11 +116,9 @@ class GetGeneration(Call[Generation]):
 
     @property
     def path(self) -> str:
-        """The generation."""
         return f"{GENERATIONS_PATH}/{self.generation_id}"
 
     def read(self, response: Response) -> Generation:
-        """Return the generation."""
         if response.status == 200 and isinstance(response.body, Mapping):
             return Generation.from_response(response.body, generation_id=self.generation_id)
         raise error_from(response)
@@ -142,7 +132,6 @@ class ListModels(Call[list[str]]):
     path = MODELS_PATH
 
     def read(self, response: Response) -> list[str]:
-        """Return the models' ids."""
         data = response.body.get("data") if isinstance(response.body, Mapping) else None
         if response.status == 200 and isinstance(data, list):
             return [str(model["id"]) for model in data if isinstance(model, Mapping) and "id" in model]
@@ -165,26 +154,72 @@ class CreateAssetGroup(PaidCall):
 
     @property
     def body(self) -> bytes:
-        """The request."""
         described = {"Description": self.description} if self.description else {}
         return encode_json({"model": BILLING_MODELS["Image"], "Name": self.name, **described})
 
 
-class Source(Upload, Protocol):
+@dataclass(frozen=True)
+class Source:
     """
-    What an asset is made from.
+    What an asset is made from, checked.
 
     :param asset_type: ``Image``, ``Video`` or ``Audio``.
-    :param url: A link or a ``data:`` URI; None if the file is uploaded.
+    :param digest: SHA-256 in hexadecimal: of the bytes, or for a link, of the link without its signature.
+    :param url: What the call sends instead of a file: a link or a ``data:`` URI; None if the file is uploaded.
+    :param size: Bytes to upload.
+    :param filename: File name to upload it under.
+    :param file: The file to upload, as an ``ObjectStoragePath``.
     """
 
-    @property
-    def asset_type(self) -> AssetType:
-        """Its type."""
+    asset_type: AssetType
+    digest: str
+    url: str | None = field(default=None, repr=False)
+    size: int = 0
+    filename: str = ""
+    file: Any = field(default=None, repr=False)
 
-    @property
-    def url(self) -> str | None:
-        """What the call sends instead of a file."""
+    def open(self) -> IO[bytes]:
+        """Open the file to upload, for reading."""
+        if self.file is None:
+            raise ValueError("This source is sent as a URL: there is no file to upload.")
+        file: IO[bytes] = self.file.open("rb")
+        return file
+
+
+class Multipart:
+    """
+    A ``multipart/form-data`` body that streams its file; ``requests`` would hold the file in memory.
+
+    :param fields: The text fields.
+    :param source: The file.
+    """
+
+    def __init__(self, fields: Mapping[str, str], source: Source) -> None:
+        self._source = source
+        boundary = source.digest[:32]
+        self.content_type = f"multipart/form-data; boundary={boundary}"
+        parts = [
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in fields.items()
+        ]
+        parts.append(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{source.filename}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        )
+        self._head = "".join(parts).encode()
+        self._tail = f"\r\n--{boundary}--\r\n".encode()
+
+    def __len__(self) -> int:
+        """Return the bytes to send, for the ``Content-Length`` header."""
+        return len(self._head) + self._source.size + len(self._tail)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the body; each iteration opens the file again."""
+        yield self._head
+        with self._source.open() as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+        yield self._tail
 
 
 @dataclass(frozen=True)
@@ -194,46 +229,35 @@ class CreateAsset(PaidCall):
 
     :param group_id: The group that it goes into.
     :param name: 1 to 64 characters, unique in the group.
-    :param asset_type: ``Image``, ``Video`` or ``Audio``.
-    :param url: A link or a ``data:`` URI; None if a file is uploaded.
-    :param upload: The file; None if ``url`` is given.
+    :param source: What it is made from.
     """
 
     path = f"{ASSET_PATH}CreateAsset"
 
     group_id: str
     name: str
-    asset_type: AssetType
-    url: str | None = field(default=None, repr=False)
-    upload: Upload | None = field(default=None, repr=False)
+    source: Source
 
     @classmethod
     def of(cls, group_id: str, name: str, source: Source) -> CreateAsset:
-        """Make the call for a source that was read and checked."""
-        upload = source if source.url is None else None
-        return cls(group_id, name, source.asset_type, source.url, upload)
+        """Make the call."""
+        return cls(group_id, name, source)
 
     @property
     def body(self) -> bytes | Multipart:
-        """The request: JSON with a link, or a form with a file."""
         fields = {
-            "model": BILLING_MODELS[self.asset_type],
+            "model": BILLING_MODELS[self.source.asset_type],
             "GroupId": self.group_id,
             "Name": self.name,
-            "AssetType": self.asset_type,
+            "AssetType": self.source.asset_type,
         }
-        return encode_json({**fields, "URL": self.url}) if self.upload is None else Multipart(fields, self.upload)
-
-    @property
-    def content_type(self) -> str:
-        """The type of the body."""
-        body = self.body
-        return body.content_type if isinstance(body, Multipart) else "application/json"
+        url = self.source.url
+        return Multipart(fields, self.source) if url is None else encode_json({**fields, "URL": url})
 
     def read(self, response: Response) -> PaidAnswer:
-        """Return what the response proves. A group that was just created may not be known yet: that passes."""
         answer = read_paid_answer(response)
         text = str(answer.error).lower()
+        # a group that was just created may not be known yet: that passes
         if answer.verdict == "refused" and "group" in text and "not found" in text:
             return PaidAnswer("repeat", error=answer.error)
         if answer.verdict == "refused" and isinstance(answer.error, SeedanceNotFoundError):
@@ -261,14 +285,11 @@ class GetAsset(Call[Asset]):
 
     @property
     def body(self) -> bytes:
-        """The request."""
         return encode_json({"Id": self.asset_id})
 
     def read(self, response: Response) -> Asset:
-        """Return the asset."""
-        return Asset.from_response(
-            _read_asset_response(response, without_route="Use list_assets()."), asset_id=self.asset_id
-        )
+        body = _read_asset_response(response, without_route="Use list_assets().")
+        return Asset.from_response(body, asset_id=self.asset_id)
 
 
 @dataclass(frozen=True)
@@ -285,11 +306,9 @@ class DeleteAsset(Call[None]):
 
     @property
     def body(self) -> bytes:
-        """The request."""
         return encode_json({"model": BILLING_MODELS["Image"], "Id": self.asset_id})
 
     def read(self, response: Response) -> None:
-        """Return nothing."""
         _read_asset_response(response, without_route="Delete it in the Starrise console.")
 
 
@@ -309,15 +328,8 @@ class ListCall(Call[list[Item]]):
 
     @property
     def body(self) -> bytes:
-        """The request."""
-        return encode_json(
-            {
-                "model": BILLING_MODELS["Image"],
-                "Filter": self.filters,
-                "PageNumber": self.page,
-                "PageSize": self.page_size,
-            }
-        )
+        page = {"Filter": self.filters, "PageNumber": self.page, "PageSize": self.page_size}
+        return encode_json({"model": BILLING_MODELS["Image"], **page})
 
 
 class ListAssets(ListCall[Asset]):
@@ -326,7 +338,6 @@ class ListAssets(ListCall[Asset]):
     path = f"{ASSET_PATH}ListAssets"
 
     def read(self, response: Response) -> list[Asset]:
-        """Return the page's assets."""
         return [Asset.from_response(item) for item in result_items(_read_asset_response(response))]
 
 
@@ -336,7 +347,6 @@ class ListAssetGroups(ListCall[AssetGroup]):
     path = f"{ASSET_PATH}ListAssetGroups"
 
     def read(self, response: Response) -> list[AssetGroup]:
-        """Return the page's groups."""
         return [AssetGroup.from_response(item) for item in result_items(_read_asset_response(response))]
 
 

@@ -145,8 +145,6 @@ def check_literal_items(name: str, items: Sequence[object]) -> None:
     """
     Check a list whose items are templates in part: their number, and those that are literal.
 
-    :param name: The parameter.
-    :param items: Its value.
     :raises SeedanceRequestError: There are too many, or one is not a media value.
     """
     kind = ROLES[MEDIA_PARAMETERS[name]]

@@ -8,43 +8,39 @@ from airflow_provider_seedance.api.parse import as_id
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 
 
-def check_generation_id(value: object, *, parameter: str = "generation") -> str:
+def check_generation_id(value: object) -> str:
     """
     Return the generation id in a value that a Dag's author gave.
 
     :param value: An id, or the result of ``SeedanceGenerateVideoOperator``.
-    :param parameter: The operator's parameter, for the message.
     :raises SeedanceRequestError: There is none, or it could not be one.
     """
     given = value.get("generation_id") if isinstance(value, Mapping) else value
-    return as_id(given) or _refuse(value, parameter, "generation", "'asyntask_...'", "SeedanceGenerateVideoOperator")
+    return as_id(given) or _refuse(value, "generation", "generation", "'asyntask_...'", "SeedanceGenerateVideoOperator")
 
 
-def check_asset_id(value: object, *, parameter: str = "asset") -> str:
+def check_asset_id(value: object) -> str:
     """
     Return the asset id in a value that a Dag's author gave.
 
     :param value: An id, ``asset://<id>``, or the result of ``SeedanceCreateAssetOperator``.
-    :param parameter: The operator's parameter, for the message.
     :raises SeedanceRequestError: There is none, or it could not be one.
     """
     given = value.get("asset_id") if isinstance(value, Mapping) else value
     if isinstance(given, str) and given.strip().lower().startswith("asset://"):
         given = given.strip()[len("asset://") :]
     return as_id(given) or _refuse(
-        value, parameter, "asset", "'asset-...' or asset://<id>", "SeedanceCreateAssetOperator"
+        value, "asset", "asset", "'asset-...' or asset://<id>", "SeedanceCreateAssetOperator"
     )
 
 
-def check_group_id(value: object, *, parameter: str = "group_id") -> str:
+def check_group_id(value: object) -> str:
     """
     Return the id of an asset group that a Dag's author gave.
 
-    :param value: An id.
-    :param parameter: The operator's parameter, for the message.
     :raises SeedanceRequestError: There is none, or it could not be one.
     """
-    return as_id(value) or _refuse(value, parameter, "asset group", "'group-...'", "SeedanceCreateAssetGroupOperator")
+    return as_id(value) or _refuse(value, "group_id", "asset group", "'group-...'", "SeedanceCreateAssetGroupOperator")
 
 
 def _refuse(value: object, parameter: str, noun: str, example: str, operator: str) -> str:

@@ -23,7 +23,8 @@ DEFAULT_DURATION = 5
 
 #: The ratio that follows the input; without media to follow, the service chooses.
 ADAPTIVE = "adaptive"
-RATIOS = ("16:9", "4:3", "1:1", "3:4", "9:16", "21:9", ADAPTIVE)
+_SHAPES = ("16:9", "4:3", "1:1", "3:4", "9:16", "21:9")
+RATIOS = (*_SHAPES, ADAPTIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,7 @@ class ModelLimits:
     What one model offers.
 
     :param resolutions: Names as the service spells them.
-    :param min_duration: Shortest video in seconds.
-    :param max_duration: Longest video in seconds.
+    :param min_duration: Seconds, as ``max_duration``.
     :param ratios: Width to height, ``adaptive`` included.
     """
 
@@ -57,32 +57,14 @@ ANY_MODEL = ModelLimits(
     ratios=tuple(dict.fromkeys(ratio for model in MODELS.values() for ratio in model.ratios)),
 )
 
-#: Width and height of the video in pixels (contract.md#output-pixels).
+#: Width and height of the video in pixels, in the order of ``_SHAPES`` (contract.md#output-pixels).
 PIXELS: Mapping[str, Mapping[str, tuple[int, int]]] = {
-    "480p": {
-        "16:9": (864, 496),
-        "4:3": (752, 560),
-        "1:1": (640, 640),
-        "3:4": (560, 752),
-        "9:16": (496, 864),
-        "21:9": (992, 432),
-    },
-    "720p": {
-        "16:9": (1280, 720),
-        "4:3": (1112, 834),
-        "1:1": (960, 960),
-        "3:4": (834, 1112),
-        "9:16": (720, 1280),
-        "21:9": (1470, 630),
-    },
-    "1080p": {
-        "16:9": (1920, 1080),
-        "4:3": (1664, 1248),
-        "1:1": (1440, 1440),
-        "3:4": (1248, 1664),
-        "9:16": (1080, 1920),
-        "21:9": (2208, 944),
-    },
+    resolution: dict(zip(_SHAPES, sizes, strict=True))
+    for resolution, sizes in {
+        "480p": ((864, 496), (752, 560), (640, 640), (560, 752), (496, 864), (992, 432)),
+        "720p": ((1280, 720), (1112, 834), (960, 960), (834, 1112), (720, 1280), (1470, 630)),
+        "1080p": ((1920, 1080), (1664, 1248), (1440, 1440), (1248, 1664), (1080, 1920), (2208, 944)),
+    }.items()
 }
 
 #: Frames per second of every video made (contract.md#output-pixels).
@@ -145,8 +127,6 @@ def output_pixels(model: str, resolution: str, ratio: str) -> tuple[int, int] | 
     """
     Look up the pixel size of a video before it is made.
 
-    :param model: The model's name.
-    :param resolution: As in the model's table.
     :param ratio: ``adaptive`` counts as 16:9, since the media's own ratio is not known here.
     :returns: Width and height, or None if the vendor states none (2k, unknown models).
     """

@@ -10,7 +10,6 @@ from __future__ import annotations
 import binascii
 import os
 import re
-from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -52,27 +51,11 @@ _PREFIXES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DataUri:
-    """
-    A checked ``data:`` URI, not decoded.
-
-    :param format: What its bytes are, whatever its header says.
-    :param payload: The Base64 text.
-    :param size: Bytes that it decodes to.
-    """
-
-    format: str
-    payload: str = field(repr=False)
-    size: int
-
-
 def media_form(value: str) -> MediaForm:
     """
     Detect which form a media value has.
 
     :param value: A link, ``asset://<id>``, a ``data:`` URI, or else a path.
-    :returns: The form.
     """
     match = _SCHEME.match(value)
     scheme = match[1].lower() if match else ""
@@ -88,7 +71,6 @@ def check_media(value: object, kind: MediaKind, *, item: str) -> str:
     Check one media value as far as possible without opening anything.
 
     :param value: What the user gave: a string, or a path object.
-    :param kind: What it should be.
     :param item: Its name in messages, such as ``reference_images[1]``.
     :returns: The value, without surrounding white space; ``asset://`` in lower case.
     :raises SeedanceRequestError: It is not a media value, or not one that the service takes for this kind.
@@ -163,14 +145,12 @@ def _is_bare_base64(value: str) -> bool:
         return False
 
 
-def parse_data_uri(value: str, kind: MediaKind, *, item: str) -> DataUri:
+def parse_data_uri(value: str, kind: MediaKind, *, item: str) -> str:
     """
     Check a ``data:`` URI without decoding more of it than its head.
 
     :param value: ``data:<kind>/<format>;base64,<data>``.
-    :param kind: What it should be.
-    :param item: Its name in messages.
-    :returns: Its real format, its Base64 text and its size.
+    :returns: Its Base64 text. What its bytes are is another matter than what its header says.
     :raises SeedanceRequestError: Wrong syntax, kind, alphabet, format or size; or video, which the service takes by
         link or asset only (contract.md#open-questions).
     """
@@ -188,10 +168,9 @@ def parse_data_uri(value: str, kind: MediaKind, *, item: str) -> DataUri:
     if head != head.lower():
         refuse(item, "has capitals before its comma, which the service refuses", f"Write {head.lower()},…")
     check_format(_FORMAT_ALIASES.get(match[2], match[2]), kind, item=item)
-    size = _base64_size(payload, item)
-    check_size(size, kind, item=item)
-    found = check_format(sniff_format(binascii.a2b_base64(payload[:_HEAD_LENGTH])), kind, item=item)
-    return DataUri(found, payload, size)
+    check_size(_base64_size(payload, item), kind, item=item)
+    check_format(sniff_format(binascii.a2b_base64(payload[:_HEAD_LENGTH])), kind, item=item)
+    return payload
 
 
 def _base64_size(payload: str, item: str) -> int:
@@ -265,9 +244,7 @@ def check_format(found: str | None, kind: MediaKind, *, item: str) -> str:
     Refuse a format that the service does not take for this kind.
 
     :param found: As :func:`sniff_format` named it.
-    :param kind: What it should be.
-    :param item: Its name in messages.
-    :returns: The format.
+    :returns: The same.
     :raises SeedanceRequestError: It is another kind's format, or unknown.
     """
     allowed = limits.FORMATS[kind]
@@ -282,8 +259,6 @@ def check_size(size: int, kind: MediaKind, *, item: str) -> None:
     Refuse an empty file and one that is too large.
 
     :param size: Bytes, before Base64.
-    :param kind: What it should be.
-    :param item: Its name in messages.
     :raises SeedanceRequestError: It is empty, or has 30 MB or more of image, 15 MB of sound, 50 MB of video.
     """
     limit = limits.MAX_BYTES[kind]
@@ -296,11 +271,8 @@ def check_size(size: int, kind: MediaKind, *, item: str) -> None:
 
 def check_image(width: int, height: int, *, item: str) -> None:
     """
-    Check the sides of an image, or of a video's frames.
+    Check the sides of an image, or of a video's frames, in pixels.
 
-    :param width: Pixels.
-    :param height: Pixels.
-    :param item: Its name in messages.
     :raises SeedanceRequestError: A side or the ratio is out of bounds.
     """
     low, high = limits.MIN_IMAGE_SIDE, limits.MAX_IMAGE_SIDE
@@ -314,10 +286,8 @@ def check_image(width: int, height: int, *, item: str) -> None:
 
 def check_audio(seconds: float, *, item: str) -> None:
     """
-    Check the length of one clip.
+    Check the playing time of one clip.
 
-    :param seconds: Playing time.
-    :param item: Its name in messages.
     :raises SeedanceRequestError: It is too short or too long.
     """
     low, high = limits.MIN_AUDIO_SECONDS, limits.MAX_AUDIO_SECONDS
@@ -327,9 +297,8 @@ def check_audio(seconds: float, *, item: str) -> None:
 
 def check_audio_total(seconds: float, *, item: str) -> None:
     """
-    Check the length of all clips together.
+    Check the playing time of all clips together.
 
-    :param seconds: Their sum.
     :param item: The clip that brought the sum there.
     :raises SeedanceRequestError: They play longer than 15 s together.
     """
@@ -342,11 +311,7 @@ def check_video(width: int, height: int, seconds: float, fps: float | None, *, i
     """
     Check a video that will become an asset.
 
-    :param width: Pixels.
-    :param height: Pixels.
-    :param seconds: Playing time.
     :param fps: Frames per second; None if the file does not state them.
-    :param item: Its name in messages.
     :returns: A warning if the service may refuse it, else None.
     :raises SeedanceRequestError: Sides, pixels, length or frame rate are out of bounds.
     """

@@ -36,9 +36,8 @@ class Mp4Check:
 
     def feed(self, data: bytes) -> None:
         """
-        Take the next bytes.
+        Take the next bytes, any number of them.
 
-        :param data: Any number of bytes.
         :raises ValueError: If they cannot belong to an mp4.
         """
         at = 0

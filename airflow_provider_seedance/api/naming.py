@@ -37,8 +37,6 @@ def check_path(path: object) -> str:
     """
     Return the path to save to, without surrounding spaces.
 
-    :param path: A file or folder, with or without names in braces.
-    :returns: The path.
     :raises SeedanceRequestError: If it is empty, or a name in braces is not known.
     """
     if not isinstance(path, str) or not path.strip():
@@ -54,9 +52,8 @@ def fill_path(path: str, result: Mapping[str, Any], what: What) -> str:
     """
     Replace the names in braces by their values, with characters that a file name cannot hold replaced.
 
-    :param path: A path, as :func:`check_path` returned it.
+    :param path: As :func:`check_path` returned it.
     :param result: The generation's result, as :meth:`Generation.to_result` returns it.
-    :param what: The file to be stored.
     :returns: The path of the file, or of the folder it goes to.
     """
     for name in PLACEHOLDERS:
@@ -67,11 +64,5 @@ def fill_path(path: str, result: Mapping[str, Any], what: What) -> str:
 
 
 def file_name(generation_id: str, what: What) -> str:
-    """
-    Return the name of a generation's file in a folder.
-
-    :param generation_id: The generation.
-    :param what: The file.
-    :returns: A name such as ``asyntask_abc.mp4``.
-    """
+    """Return the name of a generation's file in a folder, such as ``asyntask_abc.mp4``."""
     return f"{generation_id}.{EXTENSIONS[what]}"

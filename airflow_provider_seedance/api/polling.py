@@ -149,8 +149,8 @@ class BasePoller(Generic[Waited]):
         """Return what was counted so far, as JSON: for a sensor that is rescheduled between polls."""
         return {"errors": self._errors, "auth_refused": self._auth_refused}
 
-    def is_new_status(self, state: Waited) -> bool:
-        """Return whether a status differs from the one seen last, and remember it."""
+    def note_status(self, state: Waited) -> bool:
+        """Remember a status, and return whether it differs from the one before."""
         changed = state.status != self._last_status
         self._last_status = state.status
         return changed
@@ -168,7 +168,7 @@ class BasePoller(Generic[Waited]):
         :param now: Unix seconds.
         """
         self._errors, self._auth_refused, self._last_error = 0, False, ""
-        return self._ended(state, now) or self._again(
+        return self._decide(state, now) or self._again(
             now, self._jittered(self.poll_interval), warning=self._unknown_status(state)
         )
 
@@ -192,7 +192,7 @@ class BasePoller(Generic[Waited]):
             return self._error("request", str(error).rstrip("."))  # raised here: no text of the service in it
         return self._error("request", f"the service refused the query ({_word(error)})")
 
-    def _ended(self, state: Waited, now: float) -> PollDecision | None:
+    def _decide(self, state: Waited, now: float) -> PollDecision | None:
         """Return the decision for a state other than plain running; None for running."""
         raise NotImplementedError
 
@@ -274,7 +274,7 @@ class GenerationPoller(BasePoller[Generation]):
         """Return what was counted so far, as JSON."""
         return {**super().counts(), "without_link": self._without_link, "inner_failed": self._inner_failed}
 
-    def _ended(self, generation: Generation, now: float) -> PollDecision | None:
+    def _decide(self, generation: Generation, now: float) -> PollDecision | None:
         if generation.state == "succeeded":
             return self._succeeded(generation, now)
         self._inner_failed = self._inner_failed + 1 if generation.inner_failed else 0
@@ -309,12 +309,16 @@ class AssetPoller(BasePoller[Asset]):
         """The call that polls it."""
         return GetAsset(self.subject_id)
 
-    def _ended(self, asset: Asset, now: float) -> PollDecision | None:
+    def _decide(self, asset: Asset, now: float) -> PollDecision | None:
         if asset.state == "succeeded":
             return Finished("succeeded", "active", f"{self.subject} is active.")
         if asset.state == "failed":
             return Finished("failed", asset.error_code or "failed", str(asset.to_error()))
         return None
+
+
+#: The pollers, by the name of the id in triggers and their events.
+POLLERS: Mapping[str, type[BasePoller[Any]]] = {"generation_id": GenerationPoller, "asset_id": AssetPoller}
 
 
 def _word(error: SeedanceError) -> str:

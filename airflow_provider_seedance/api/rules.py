@@ -158,8 +158,6 @@ def warnings_of(model: str, content: Content) -> tuple[str, ...]:
     """
     List what is doubtful about a request that breaks no rule.
 
-    :param model: Its model.
-    :param content: Its text and media.
     :returns: Sentences for a log, without any of the prompt.
     """
     found = []

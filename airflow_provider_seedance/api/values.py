@@ -129,7 +129,7 @@ def seed_number(name: str, value: object) -> int | None:
     return number
 
 
-def truth(name: str, value: object) -> bool:
+def boolean(name: str, value: object) -> bool:
     """Take True or False, or the text that a template makes of them, in any case."""
     if isinstance(value, bool):
         return value

@@ -15,14 +15,16 @@ import io
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import NoReturn
 from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_seedance.api import limits
 from airflow_provider_seedance.api.assets import ASSET_TYPES, AssetType
+from airflow_provider_seedance.api.calls import Source
 from airflow_provider_seedance.api.content import MediaItem
 from airflow_provider_seedance.api.fingerprint import canonical_media
 from airflow_provider_seedance.api.media import (
@@ -40,14 +42,11 @@ from airflow_provider_seedance.api.media import (
 )
 from airflow_provider_seedance.api.values import refuse
 
-if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
 log = logging.getLogger(__name__)
 
 #: Bytes of an image up to which it travels in the request's JSON; anything else is uploaded
 #: (contract.md#open-questions).
-SMALL = 4 * limits.MIB
+MAX_INLINE_IMAGE = 4 * limits.MIB
 _CHUNK = 1024 * 1024
 _KINDS: dict[AssetType, MediaKind] = {"Image": "image", "Video": "video", "Audio": "audio"}
 _SUFFIXES: dict[AssetType, tuple[str, ...]] = {
@@ -92,38 +91,7 @@ def load_media(items: Sequence[MediaItem]) -> tuple[str, ...]:
     return tuple(sent)
 
 
-@dataclass(frozen=True)
-class AssetSource:
-    """
-    What an asset is made from, checked.
-
-    :param asset_type: ``Image``, ``Video`` or ``Audio``.
-    :param digest: SHA-256 in hexadecimal: of the bytes, or for a link, of the link without its signature.
-    :param url: What ``CreateAsset`` takes as URL; None if the file is uploaded.
-    :param size: Bytes to upload.
-    :param filename: File name to upload it under.
-    """
-
-    asset_type: AssetType
-    digest: str
-    url: str | None = field(default=None, repr=False)
-    size: int = 0
-    filename: str = ""
-    _path: ObjectStoragePath | None = field(default=None, repr=False)
-
-    def open(self) -> IO[bytes]:
-        """
-        Open the file to upload.
-
-        :returns: The file, at its beginning.
-        """
-        if self._path is None:
-            raise ValueError("This source is sent as a URL: there is no file to upload.")
-        file: IO[bytes] = self._path.open("rb")
-        return file
-
-
-def read_source(value: object, asset_type: str | None = None) -> AssetSource:
+def read_source(value: object, asset_type: str | None = None) -> Source:
     """
     Read, check and hash what will become an asset, before anything is paid.
 
@@ -147,19 +115,19 @@ def read_source(value: object, asset_type: str | None = None) -> AssetSource:
     kind: MediaKind = "audio" if text[5:10].lower() == "audio" else "image"
     found = _type_of(kind, asset_type)
     uri, _ = _load(text, kind, "source")
-    return AssetSource(found, _digest_of_uri(uri), url=uri)
+    return Source(found, _digest_of_uri(uri), url=uri)
 
 
-def _source_of_link(link: str, asset_type: str | None) -> AssetSource:
+def _source_of_link(link: str, asset_type: str | None) -> Source:
     url = check_media(link, "image", item="source")  # a link is checked alike for every kind
     suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
     for found in ASSET_TYPES:
         if asset_type == found or (asset_type is None and suffix in _SUFFIXES[found]):
-            return AssetSource(found, hashlib.sha256(canonical_media(url).encode()).hexdigest(), url=url)
+            return Source(found, hashlib.sha256(canonical_media(url).encode()).hexdigest(), url=url)
     return refuse("asset_type", "cannot be detected from the link's extension", f"Give one of {', '.join(ASSET_TYPES)}")
 
 
-def _source_of_path(value: str, asset_type: str | None) -> AssetSource:
+def _source_of_path(value: str, asset_type: str | None) -> Source:
     with _open_storage(value, "source") as path:
         size = int(path.stat().get("size") or 0)
         with path.open("rb") as file:
@@ -175,9 +143,9 @@ def _source_of_path(value: str, asset_type: str | None) -> AssetSource:
     else:
         uri, _ = _load(value, kind, "source")  # at most 30 MB
         digest = _digest_of_uri(uri)
-        if kind == "image" and size <= SMALL:
-            return AssetSource(found, digest, url=uri)
-    return AssetSource(found, digest, size=size, filename=f"source.{sniffed}", _path=path)
+        if kind == "image" and size <= MAX_INLINE_IMAGE:
+            return Source(found, digest, url=uri)
+    return Source(found, digest, size=size, filename=f"source.{sniffed}", file=path)
 
 
 def _type_of(kind: MediaKind, asset_type: str | None) -> AssetType:
@@ -202,7 +170,7 @@ def _digest_of_file(path: ObjectStoragePath) -> str:
 def _load(value: str, kind: MediaKind, item: str) -> tuple[str, float]:
     """Read and check a path or a ``data:`` URI. Return what is sent, and a clip's playing time, 0 if not known."""
     if media_form(value) == "data":
-        payload = parse_data_uri(value, kind, item=item).payload
+        payload = parse_data_uri(value, kind, item=item)
         data = base64.b64decode(payload)
     else:
         data = _read(check_media(value, kind, item=item), kind, item)
@@ -254,8 +222,6 @@ def _open_storage(value: str, item: str) -> Iterator[ObjectStoragePath]:
 
 
 def _storage_path(value: str, item: str) -> ObjectStoragePath:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
     try:
         path = ObjectStoragePath(value)
         _ = path.fs  # a storage without a file system is only noticed here

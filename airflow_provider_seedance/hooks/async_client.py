@@ -88,7 +88,7 @@ class AsyncClient:
         endpoint = await self._open()
         assert self._session is not None
         url = self._base.with_path(self._base_path + call.path, encoded=True)
-        headers = {"Content-Type": call.content_type} if call.body is not None else {}
+        headers = {"Content-Type": "application/json"} if call.body is not None else {}
         try:
             async with self._session.request(
                 call.method, url, data=call.body, headers=headers, **self._options

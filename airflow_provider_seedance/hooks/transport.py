@@ -19,7 +19,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from airflow_provider_seedance.api.calls import Call
+from airflow_provider_seedance.api.calls import Call, Multipart
 from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.api.response import Response, parse_body
 from airflow_provider_seedance.exceptions import (
@@ -115,7 +115,7 @@ class Transport:
         headers = {"Accept": "application/json"}
         body = call.body
         if body is not None:
-            headers["Content-Type"] = call.content_type
+            headers["Content-Type"] = body.content_type if isinstance(body, Multipart) else "application/json"
         peer, url = endpoint.base_url, endpoint.base_url + call.path
         try:
             response = self._open(call.method, url, headers, body, key=endpoint.api_key, timeout=timeout)

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds. A triggerer's polls fall on multiples of it, so that many share one wake-up of the event loop and cost less;
 #: a longer one would hold the loop up with more of them at a time.
-POLL_GRID = 0.05
+WAKE_GRID = 0.05
 
 
 def poll_once(hook: SeedanceHook, poller: BasePoller[Waited]) -> tuple[PollDecision, Waited | None]:
@@ -70,7 +70,7 @@ async def wait_async(client: AsyncClient, poller: BasePoller[Waited], clock: Clo
     """Wait in the triggerer. Logs only failed polls, warnings and changes of status."""
     next_poll_at = poller.first_poll_at(clock.now())
     while True:
-        await clock.sleep_async(math.ceil(next_poll_at / POLL_GRID) * POLL_GRID - clock.now())
+        await clock.sleep_async(math.ceil(next_poll_at / WAKE_GRID) * WAKE_GRID - clock.now())
         try:
             decision = _on_state(poller, await client.send(poller.call), clock.now())
         except SeedanceError as e:
@@ -83,7 +83,7 @@ async def wait_async(client: AsyncClient, poller: BasePoller[Waited], clock: Clo
 
 
 def _on_state(poller: BasePoller[Waited], state: Waited, now: float) -> PollDecision:
-    if poller.is_new_status(state):
+    if poller.note_status(state):
         progress = "" if state.progress is None else f", {state.progress}%"
         log.info("%s: %s%s", poller.subject, state.status[:40] or "(no status)", progress)
     decision = poller.on_state(state, now=now)

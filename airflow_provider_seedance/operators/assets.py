@@ -12,7 +12,7 @@ from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL
 from airflow_provider_seedance.api.redact import unwrap
 from airflow_provider_seedance.api.values import check_choice
 from airflow_provider_seedance.exceptions import SeedanceNotFoundError
-from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, UI_COLOR, PollingTask, SeedanceTask
+from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, PollingTask, SeedanceTask
 from airflow_provider_seedance.version_compat import (
     DEFAULT_DEFERRABLE,
     fail_without_retry,
@@ -34,8 +34,6 @@ IfChanged = Literal["create", "fail"]
 
 class _AssetOperator(SeedanceTask, BaseOperator):
     """What the operators here share: the connection, and the record of what was created."""
-
-    ui_color = UI_COLOR
 
     def __init__(self, *, seedance_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**with_retry_policy(kwargs))

@@ -11,8 +11,8 @@ from airflow_provider_seedance.api.limits import DEFAULT_MODEL, DEFAULT_POLL_INT
 from airflow_provider_seedance.api.redact import Redacted, unwrap
 from airflow_provider_seedance.api.request import GenerationRequest, check_literals
 from airflow_provider_seedance.api.values import check_choice, check_seconds
-from airflow_provider_seedance.links import SeedanceVideoLink
-from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, UI_COLOR, GenerationTask, PollingTask
+from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, GenerationTask, PollingTask
+from airflow_provider_seedance.telemetry.outlets import describe_outlets
 from airflow_provider_seedance.version_compat import (
     DEFAULT_DEFERRABLE,
     fail_without_retry,
@@ -107,10 +107,6 @@ class SeedanceGenerateVideoOperator(PollingTask, GenerationTask, BaseOperator):
 
     template_fields: Sequence[str] = (*CONTENT_FIELDS, "seedance_conn_id")
     template_fields_renderers = {"content": "json", "extra_body": "json"}
-    ui_color = UI_COLOR
-    operator_extra_links = (SeedanceVideoLink(),)
-    #: What the extra link opens, once the video exists.
-    video_link = Redacted("")
 
     def __init__(
         self,
@@ -179,11 +175,8 @@ class SeedanceGenerateVideoOperator(PollingTask, GenerationTask, BaseOperator):
         from airflow_provider_seedance.jobs.submit import submit_or_attach
 
         with fail_without_retry():
-            request, store, first_try = (
-                self.build_request(),
-                self._store(context),
-                first_try_since_cleared(self, context),
-            )
+            request, store = self.build_request(), self._store(context)
+            first_try = first_try_since_cleared(self, context)
             record, generation = submit_or_attach(
                 self.hook,
                 store,
@@ -276,7 +269,6 @@ class SeedanceGenerateVideoOperator(PollingTask, GenerationTask, BaseOperator):
         """Record the delivery and return the result, or raise the error of an outcome that is no success."""
         from airflow_provider_seedance.api.generation import iso
         from airflow_provider_seedance.jobs.wait import require_generation
-        from airflow_provider_seedance.telemetry.outlets import describe_outlets
 
         generation = require_generation(finished, generation, secrets=request.texts)
         store.mark_delivered(generation_id, first_try=first_try_since_cleared(self, context))

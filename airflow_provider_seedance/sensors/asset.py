@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_seedance.api.ids import check_asset_id
 from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL
 from airflow_provider_seedance.api.redact import unwrap
-from airflow_provider_seedance.sensors.base import MIN_POLL_INTERVAL, BaseSeedanceSensor
+from airflow_provider_seedance.sensors.base import BaseSeedanceSensor
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_seedance.api.assets import Asset
-    from airflow_provider_seedance.api.polling import AssetPoller, Finished
+    from airflow_provider_seedance.api.polling import Finished
 
 
 class SeedanceAssetSensor(BaseSeedanceSensor):
@@ -35,6 +35,7 @@ class SeedanceAssetSensor(BaseSeedanceSensor):
     """
 
     template_fields: Sequence[str] = ("asset", "seedance_conn_id")
+    id_field = "asset_id"
 
     def __init__(
         self,
@@ -54,16 +55,8 @@ class SeedanceAssetSensor(BaseSeedanceSensor):
         _, finished, asset = complete_asset(self.hook, event)
         return self._end(finished, asset)
 
-    def _poller(self, *, deadline: float, submitted_at: float, counts: Mapping[str, Any] | None = None) -> AssetPoller:
-        from airflow_provider_seedance.api.polling import AssetPoller
-
-        return AssetPoller(
-            check_asset_id(unwrap(self.asset)),
-            deadline=deadline,
-            submitted_at=submitted_at,
-            poll_interval=max(self.poke_interval, MIN_POLL_INTERVAL),
-            counts=counts,
-        )
+    def _subject_id(self) -> str:
+        return check_asset_id(unwrap(self.asset))
 
     def _result(self, finished: Finished, state: Asset | None) -> dict[str, Any]:
         from airflow_provider_seedance.jobs.wait import require_asset

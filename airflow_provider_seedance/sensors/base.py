@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_seedance.exceptions import SeedanceTimeoutError
-from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, UI_COLOR, PollingTask
+from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, PollingTask
 from airflow_provider_seedance.version_compat import DEFAULT_DEFERRABLE, with_retry_policy, xcom_safe
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ class BaseSeedanceSensor(PollingTask, BaseSensorOperator):
     """
     Waits in the triggerer, in the worker, or by being rescheduled; never submits, so its retries cost nothing.
 
-    The children know what is waited for (:meth:`_poller`) and what its result is (:meth:`_result`).
+    The children know what is waited for (:meth:`_subject_id`) and what its result is (:meth:`_result`).
     """
 
-    ui_color = UI_COLOR
+    #: The name of the id of what is waited for, in the trigger's event.
+    id_field: ClassVar[str]
 
     def __init__(
         self, *, deferrable: bool = DEFAULT_DEFERRABLE, seedance_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any
@@ -98,6 +99,18 @@ class BaseSeedanceSensor(PollingTask, BaseSensorOperator):
         self, *, deadline: float, submitted_at: float, counts: Mapping[str, Any] | None = None
     ) -> BasePoller[Any]:
         """Return the poller. ``submitted_at`` is the sensor's start: the submission's own time is not known here."""
+        from airflow_provider_seedance.api.polling import POLLERS
+
+        return POLLERS[self.id_field](
+            self._subject_id(),
+            deadline=deadline,
+            submitted_at=submitted_at,
+            poll_interval=max(self.poke_interval, MIN_POLL_INTERVAL),
+            counts=counts,
+        )
+
+    def _subject_id(self) -> str:
+        """Return the id of what is waited for."""
         raise NotImplementedError
 
     def _result(self, finished: Finished, state: Any) -> dict[str, Any]:

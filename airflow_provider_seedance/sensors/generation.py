@@ -10,15 +10,14 @@ from airflow_provider_seedance.api.ids import check_generation_id
 from airflow_provider_seedance.api.limits import DEFAULT_POLL_INTERVAL
 from airflow_provider_seedance.api.parse import as_int, as_mapping, as_text
 from airflow_provider_seedance.api.redact import Redacted, unwrap
-from airflow_provider_seedance.links import SeedanceVideoLink
-from airflow_provider_seedance.sensors.base import MIN_POLL_INTERVAL, BaseSeedanceSensor
+from airflow_provider_seedance.sensors.base import BaseSeedanceSensor
 from airflow_provider_seedance.tasks import GenerationTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_seedance.api.generation import Generation
-    from airflow_provider_seedance.api.polling import Finished, GenerationPoller
+    from airflow_provider_seedance.api.polling import Finished
 
 
 class SeedanceGenerationSensor(GenerationTask, BaseSeedanceSensor):
@@ -42,9 +41,7 @@ class SeedanceGenerationSensor(GenerationTask, BaseSeedanceSensor):
     """
 
     template_fields: Sequence[str] = ("generation", "seedance_conn_id")
-    operator_extra_links = (SeedanceVideoLink(),)
-    #: What the extra link opens, once the video exists.
-    video_link = Redacted("")
+    id_field = "generation_id"
 
     def __init__(
         self,
@@ -64,18 +61,8 @@ class SeedanceGenerationSensor(GenerationTask, BaseSeedanceSensor):
         _, finished, generation = complete_generation(self.hook, event)
         return self._end(finished, generation)
 
-    def _poller(
-        self, *, deadline: float, submitted_at: float, counts: Mapping[str, Any] | None = None
-    ) -> GenerationPoller:
-        from airflow_provider_seedance.api.polling import GenerationPoller
-
-        return GenerationPoller(
-            check_generation_id(unwrap(self.generation)),
-            deadline=deadline,
-            submitted_at=submitted_at,
-            poll_interval=max(self.poke_interval, MIN_POLL_INTERVAL),
-            counts=counts,
-        )
+    def _subject_id(self) -> str:
+        return check_generation_id(unwrap(self.generation))
 
     def _result(self, finished: Finished, state: Generation | None) -> dict[str, Any]:
         from airflow_provider_seedance.jobs.wait import require_generation

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import attrs
 from airflow.providers.common.compat.openlineage.facet import (
     InputDataset,
     OutputDataset,
@@ -21,13 +22,13 @@ from airflow.providers.common.compat.openlineage.facet import (
 )
 from airflow.providers.common.compat.sdk import conf
 from airflow.providers.openlineage.extractors import OperatorLineage
+from openlineage.client.generated.base import RunFacet
 from openlineage.client.generated.dataset_version_dataset import DatasetVersionDatasetFacet
 
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.api.media import media_form
 from airflow_provider_seedance.api.parse import as_int, as_mapping
 from airflow_provider_seedance.api.redact import without_secrets
-from airflow_provider_seedance.telemetry.lineage_facet import SeedanceRunFacet
 from airflow_provider_seedance.telemetry.lineage_facts import LineageFacts
 
 #: The facet's key among a run's facets.
@@ -48,6 +49,33 @@ _GENERATION_MEMBERS = (
     "seed",
     "total_tokens",
 )
+
+
+@attrs.define(kw_only=True)
+class SeedanceRunFacet(RunFacet):
+    """
+    What was requested, and what it cost. Unknown members are left out of the event.
+
+    Its schema is that of every run facet, which allows additional members.
+    """
+
+    generation_id: str | None = None
+    request_id: str | None = None
+    model: str | None = None
+    resolution: str | None = None
+    ratio: str | None = None
+    #: Seconds.
+    duration: float | None = None
+    seed: int | None = None
+    generate_audio: bool | None = None
+    watermark: bool | None = None
+    web_search: bool | None = None
+    total_tokens: int | None = None
+    expected_tokens: int | None = None
+    #: SHA-256 of the prompt's UTF-8 text, in hexadecimal.
+    prompt_fingerprint: str | None = None
+    #: Only with ``[seedance] lineage_prompt``.
+    prompt: str | None = None
 
 
 def operator_lineage(facts: LineageFacts | None) -> OperatorLineage[Any, Any]:

@@ -6,19 +6,20 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator, ObjectStoragePath
 
 from airflow_provider_seedance.api.ids import check_generation_id
 from airflow_provider_seedance.api.naming import What, check_path, check_what, file_name, fill_path
 from airflow_provider_seedance.api.redact import Redacted, redact, unwrap
 from airflow_provider_seedance.api.values import check_choice, is_literal
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError, SeedanceServiceError
-from airflow_provider_seedance.links import SeedanceVideoLink, browser_url
-from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, UI_COLOR, GenerationTask
+from airflow_provider_seedance.links import browser_url
+from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, GenerationTask
+from airflow_provider_seedance.telemetry.outlets import describe_outlets
 from airflow_provider_seedance.version_compat import with_retry_policy, xcom_safe
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+    from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_seedance.api.generation import Generation
 
@@ -65,10 +66,6 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
     """
 
     template_fields: Sequence[str] = ("generation", "path", "what", "if_exists", "conn_id", "seedance_conn_id")
-    ui_color = UI_COLOR
-    operator_extra_links = (SeedanceVideoLink(),)
-    #: The address of the extra link, once the video is saved.
-    video_link = Redacted("")
 
     def __init__(
         self,
@@ -103,7 +100,6 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
         :returns: The result, as the class describes it.
         """
         from airflow_provider_seedance.files.download import link_to
-        from airflow_provider_seedance.telemetry.outlets import describe_outlets
 
         given = unwrap(self.generation)
         generation_id = check_generation_id(given)
@@ -155,8 +151,6 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
 
     def _target(self, path: str, generation_id: str, what: What, *, both: bool) -> ObjectStoragePath:
         """Return the file that a path, which may be a folder's, leads to."""
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
         target = ObjectStoragePath(path, conn_id=self.conn_id)
         if path.endswith("/") or target.fs.isdir(target.path):
             return ObjectStoragePath(f"{path.rstrip('/')}/{file_name(generation_id, what)}", conn_id=self.conn_id)

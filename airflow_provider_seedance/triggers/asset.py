@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL
 from airflow_provider_seedance.triggers.base import BaseSeedanceTrigger
-
-if TYPE_CHECKING:
-    from airflow_provider_seedance.api.polling import AssetPoller
 
 
 class SeedanceAssetTrigger(BaseSeedanceTrigger):
@@ -22,8 +17,8 @@ class SeedanceAssetTrigger(BaseSeedanceTrigger):
     :param poll_interval: Seconds between status checks. Default: 5.
     """
 
-    fields = ("seedance_conn_id", "asset_id", "deadline", "created_at", "poll_interval")
     id_field = "asset_id"
+    start_field = "created_at"
 
     def __init__(
         self,
@@ -37,14 +32,3 @@ class SeedanceAssetTrigger(BaseSeedanceTrigger):
         super().__init__(seedance_conn_id=seedance_conn_id, deadline=deadline, poll_interval=poll_interval)
         self.asset_id = asset_id
         self.created_at = created_at
-
-    def poller(self) -> AssetPoller:
-        """Return the poller of the wait."""
-        from airflow_provider_seedance.api.polling import AssetPoller
-
-        return AssetPoller(
-            self.asset_id,
-            deadline=self.deadline,
-            submitted_at=self.created_at,
-            poll_interval=self.poll_interval,
-        )

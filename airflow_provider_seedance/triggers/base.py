@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -21,10 +21,10 @@ class BaseSeedanceTrigger(BaseTrigger):
     that restarts runs it again from its arguments; its counters restart at zero, which does no harm.
     """
 
-    #: The names of the arguments, which Airflow stores.
-    fields: ClassVar[tuple[str, ...]]
-    #: The one that is the id of what is waited for, and its name in the event.
+    #: The argument that is the id of what is waited for, and its name in the event.
     id_field: ClassVar[str]
+    #: The argument that is the time from which "not found" is tolerated for a while.
+    start_field: ClassVar[str]
     #: The time that waits are measured by.
     clock: Clock = SYSTEM_CLOCK
 
@@ -36,12 +36,26 @@ class BaseSeedanceTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments."""
-        path = f"{type(self).__module__}.{type(self).__qualname__}"
-        return path, {name: getattr(self, name) for name in self.fields}
+        names = ("seedance_conn_id", self.id_field, "deadline", self.start_field, "poll_interval")
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def of(cls, poller: BasePoller[Any], conn_id: str) -> Self:
+        """Return a trigger that continues a poller's wait."""
+        subject = {cls.id_field: poller.subject_id, cls.start_field: poller.submitted_at}
+        settings: dict[str, Any] = {"deadline": poller.deadline, "poll_interval": poller.poll_interval, **subject}
+        return cls(seedance_conn_id=conn_id, **settings)
 
     def poller(self) -> BasePoller[Any]:
         """Return the poller of the wait."""
-        raise NotImplementedError
+        from airflow_provider_seedance.api.polling import POLLERS
+
+        return POLLERS[self.id_field](
+            getattr(self, self.id_field),
+            deadline=self.deadline,
+            submitted_at=getattr(self, self.start_field),
+            poll_interval=self.poll_interval,
+        )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send one event: ``{"version", <id_field>, "outcome", "reason", "message"}``."""

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from airflow_provider_seedance.api.limits import DEFAULT_POLL_INTERVAL
 from airflow_provider_seedance.triggers.base import BaseSeedanceTrigger
-
-if TYPE_CHECKING:
-    from airflow_provider_seedance.api.polling import GenerationPoller
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +21,8 @@ class SeedanceGenerationTrigger(BaseSeedanceTrigger):
     :param poll_interval: Seconds between status checks. Default: 15, as the vendor recommends.
     """
 
-    fields = ("seedance_conn_id", "generation_id", "deadline", "submitted_at", "poll_interval")
     id_field = "generation_id"
+    start_field = "submitted_at"
 
     def __init__(
         self,
@@ -40,17 +36,6 @@ class SeedanceGenerationTrigger(BaseSeedanceTrigger):
         super().__init__(seedance_conn_id=seedance_conn_id, deadline=deadline, poll_interval=poll_interval)
         self.generation_id = generation_id
         self.submitted_at = submitted_at
-
-    def poller(self) -> GenerationPoller:
-        """Return the poller of the wait."""
-        from airflow_provider_seedance.api.polling import GenerationPoller
-
-        return GenerationPoller(
-            self.generation_id,
-            deadline=self.deadline,
-            submitted_at=self.submitted_at,
-            poll_interval=self.poll_interval,
-        )
 
     async def on_kill(self) -> None:
         """Warn a person who ends the deferred task: the generation keeps running."""

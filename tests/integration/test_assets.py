@@ -18,7 +18,7 @@ from airflow_provider_seedance.exceptions import (
     SeedanceSensorTimeoutError,
     SeedanceTimeoutError,
 )
-from airflow_provider_seedance.files.inputs import SMALL, read_source
+from airflow_provider_seedance.files.inputs import MAX_INLINE_IMAGE, read_source
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.operators.assets import (
     SeedanceCreateAssetGroupOperator,
@@ -145,7 +145,7 @@ def test_asset_that_exists_can_be_refused_or_created_again(
 def test_large_file_is_uploaded_in_a_stream(emulator: Emulator, group_id: str, tmp_path: Path) -> None:
     noise = Image.effect_noise((2400, 2400), 100)
     noise.save(tmp_path / "large.png")
-    assert (tmp_path / "large.png").stat().st_size > SMALL
+    assert (tmp_path / "large.png").stat().st_size > MAX_INLINE_IMAGE
     assert read_source(str(tmp_path / "large.png")).url is None
     assert asset_task(group_id, str(tmp_path / "large.png")).run()["status"] == "Active"
 

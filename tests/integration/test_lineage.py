@@ -31,8 +31,7 @@ from airflow_provider_seedance.exceptions import SeedanceGenerationFailedError
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator
 from airflow_provider_seedance.sensors.generation import SeedanceGenerationSensor
-from airflow_provider_seedance.telemetry.lineage import operator_lineage
-from airflow_provider_seedance.telemetry.lineage_facet import SeedanceRunFacet
+from airflow_provider_seedance.telemetry.lineage import SeedanceRunFacet, operator_lineage
 from airflow_provider_seedance.telemetry.lineage_facts import LineageFacts
 from tests.harness import Task
 

@@ -187,18 +187,8 @@ def test_message_never_holds_query_or_payload(value: str, secret: str) -> None:
         (FILES[13][0], "audio", "audio/mp3"),
     ],
 )
-def test_data_uri_is_known_by_its_bytes_and_measured(data: bytes, kind: MediaKind, header: str) -> None:
-    found = parse_data_uri(data_uri(data, header), kind, item="x")
-
-    assert found.format == sniff_format(data)
-    assert found.size == len(data)
-
-
-@pytest.mark.parametrize("extra", [0, 1, 2])
-def test_data_uri_size_counts_padding(extra: int) -> None:
-    data = PNG + b"\0" * extra
-
-    assert parse_data_uri(data_uri(data), "image", item="x").size == len(data)
+def test_data_uri_is_known_by_its_bytes(data: bytes, kind: MediaKind, header: str) -> None:
+    assert base64.b64decode(parse_data_uri(data_uri(data, header), kind, item="x")) == data
 
 
 @pytest.mark.parametrize(
@@ -209,7 +199,8 @@ def test_data_uri_size_counts_padding(extra: int) -> None:
 def test_data_uri_at_the_size_limit_is_refused_and_below_it_taken(kind: MediaKind, head: bytes, limit: int) -> None:
     header = "image/png" if kind == "image" else "audio/wav"
     under = head + b"\0" * (limit - 1 - len(head))
-    assert parse_data_uri(data_uri(under, header), kind, item="x").size == limit - 1
+    for taken in (under, under[:-1]):  # with one and two characters of padding
+        assert parse_data_uri(data_uri(taken, header), kind, item="x")
 
     with pytest.raises(SeedanceRequestError, match=f"under {limit // MIB} MB"):
         parse_data_uri(data_uri(under + b"\0", header), kind, item="x")
