@@ -18,15 +18,16 @@ from airflow_provider_seedance.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 from airflow_provider_seedance.links import SeedanceVideoLink
 from airflow_provider_seedance.telemetry.lineage_facts import LineageFacts
-from airflow_provider_seedance.version_compat import given_fields
+from airflow_provider_seedance.version_compat import first_try_since_cleared, given_fields
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperatorLink
+    from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_seedance.api.generation import Generation
     from airflow_provider_seedance.api.polling import BasePoller, Finished, Waited
     from airflow_provider_seedance.api.request import GenerationRequest
+    from airflow_provider_seedance.api.submission import Tries
     from airflow_provider_seedance.hooks.seedance import SeedanceHook
 
 #: As ``SeedanceHook.default_conn_name``, which is not loaded to parse a Dag.
@@ -69,6 +70,12 @@ class SeedanceTask:
                     "the template refers to something that does not exist. Correct it, or omit the parameter.",
                     field=name,
                 )
+
+    def tries(self, context: Context) -> Tries:
+        """Return what Airflow keeps of the task instance's tries, by which a retry is told from clearing."""
+        from airflow_provider_seedance.api.submission import Tries
+
+        return Tries(first_try_since_cleared(self, context), int(context["ti"].max_tries))
 
     @cached_property
     def hook(self) -> SeedanceHook:

@@ -108,7 +108,7 @@ def given_fields(operator: Any) -> tuple[str, ...]:
 
 def first_try_since_cleared(operator: Any, context: Any) -> int:
     """
-    Return the number of the first try since the task was last cleared.
+    Return the number of the first try since the task was last cleared, by the Dag's present ``retries``.
 
     A retry keeps ``max_tries``, and clearing raises it by the task's retries; the task SDK computes it the same way.
     """

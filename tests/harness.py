@@ -86,7 +86,7 @@ class Task:
             self.deferrals.append(deferred)
             event = self.trigger(deferred)
             operator, context = self.start()
-            result = getattr(operator, deferred.method_name)(context, event=event)
+            result = operator.resume_execution(deferred.method_name, {"event": event}, context)
         finally:
             self.try_number += 1
         if operator.multiple_outputs:

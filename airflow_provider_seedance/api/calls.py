@@ -238,11 +238,6 @@ class CreateAsset(PaidCall):
     name: str
     source: Source
 
-    @classmethod
-    def of(cls, group_id: str, name: str, source: Source) -> CreateAsset:
-        """Make the call."""
-        return cls(group_id, name, source)
-
     @property
     def body(self) -> bytes | Multipart:
         fields = {

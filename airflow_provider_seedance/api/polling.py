@@ -14,6 +14,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
 from airflow_provider_seedance.api.assets import Asset
@@ -265,7 +266,7 @@ class GenerationPoller(BasePoller[Generation]):
         self._without_link = int((counts or {}).get("without_link", 0))
         self._inner_failed = int((counts or {}).get("inner_failed", 0))
 
-    @property
+    @cached_property
     def call(self) -> GetGeneration:
         """The call that polls it."""
         return GetGeneration(self.subject_id)
@@ -304,7 +305,7 @@ class AssetPoller(BasePoller[Asset]):
     def __init__(self, subject_id: str, *, poll_interval: float = DEFAULT_ASSET_POLL_INTERVAL, **settings: Any) -> None:
         super().__init__(subject_id, poll_interval=poll_interval, **settings)
 
-    @property
+    @cached_property
     def call(self) -> GetAsset:
         """The call that polls it."""
         return GetAsset(self.subject_id)

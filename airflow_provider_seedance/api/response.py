@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+#: Characters that are kept of a body that is no JSON.
+MAX_TEXT = 1000
+
 
 @dataclass(frozen=True)
 class Response:
@@ -28,7 +31,8 @@ class Response:
 
 def parse_body(raw: bytes) -> object:
     """Return a body's JSON, or the beginning of its text if it is none."""
+    text = raw.decode("utf-8", "replace")
     try:
-        return json.loads(raw)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return raw[:1000].decode("utf-8", "replace")
+        return text[:MAX_TEXT]

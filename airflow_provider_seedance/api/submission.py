@@ -11,6 +11,7 @@ Invariants that must not be relaxed (decisions.md#paying-once):
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -59,6 +60,19 @@ ASSET_GROUP = Kind("asset group", "seedance_asset", "id")
 
 
 @dataclass(frozen=True)
+class Tries:
+    """
+    What Airflow keeps of a task instance's tries.
+
+    :param first: Number of the first try since the task was last cleared, by the Dag's present ``retries``.
+    :param most: ``max_tries``.
+    """
+
+    first: int
+    most: int | None = None
+
+
+@dataclass(frozen=True)
 class SubmissionRecord:
     """
     What is remembered of a task's submission across tries. It contains no prompt, key or link.
@@ -67,7 +81,9 @@ class SubmissionRecord:
     :param submitted_at: Unix seconds of the paid call; 0 if a release that did not record it wrote the record.
     :param phase: ``intent`` before the call, ``submitted`` once the id is known, ``delivered`` once the operator
         returned its result, ``reported`` once an ambiguous submission was raised.
-    :param first_try: Number of the first try since the task was last cleared.
+    :param first_try: Number of the first try since the task was last cleared, by the Dag's ``retries`` of that moment.
+    :param max_tries: The task instance's ``max_tries``, which clearing changes and a retry does not; None in a record
+        of release 0.1.0.
     :param created_id: Known from phase ``submitted`` on.
     :param known: For what can be listed: the ids that existed before the call.
     """
@@ -78,6 +94,13 @@ class SubmissionRecord:
     first_try: int
     created_id: str | None = None
     known: tuple[str, ...] = ()
+    max_tries: int | None = None
+
+    def was_cleared(self, tries: Tries) -> bool:
+        """Return whether a person cleared the task since this was written."""
+        if self.max_tries is None:
+            return tries.first > self.first_try
+        return tries.most != self.max_tries
 
     def to_dict(self, kind: Kind = GENERATION) -> dict[str, Any]:
         """Return it as JSON for the task state store."""
@@ -88,6 +111,7 @@ class SubmissionRecord:
             "submitted_at": self.submitted_at,
             "phase": self.phase,
             "first_try": self.first_try,
+            **({} if self.max_tries is None else {"max_tries": self.max_tries}),
             **({} if kind is GENERATION else {"known": list(self.known)}),
         }
 
@@ -117,17 +141,23 @@ class SubmissionRecord:
                 first_try=int(record["first_try"]),
                 created_id=as_id(record.get(kind.id_field)),
                 known=tuple(map(str, record.get("known") or ())),
+                max_tries=None if record.get("max_tries") is None else int(record["max_tries"]),
             )
-        except (KeyError, TypeError, ValueError) as e:
+            known_phase = loaded.phase in _PHASES
+        except (KeyError, TypeError, ValueError, OverflowError) as e:
             raise _damaged(kind) from e
         needs_id = loaded.phase in ("submitted", "delivered")
-        if loaded.phase not in _PHASES or (needs_id and not loaded.created_id) or not 0 <= loaded.submitted_at < 1e11:
+        if not known_phase or (needs_id and not loaded.created_id) or not 0 <= loaded.submitted_at < 1e11:
             raise _damaged(kind)
         return loaded
 
     def with_phase(self, phase: Phase, **changes: Any) -> SubmissionRecord:
         """Return the record in another phase."""
         return replace(self, phase=phase, **changes)
+
+    def at(self, tries: Tries) -> SubmissionRecord:
+        """Return the record as of these tries, so that a later retry does not pass for cleared."""
+        return replace(self, first_try=tries.first, max_tries=tries.most)
 
 
 def _damaged(kind: Kind) -> SeedanceServiceError:
@@ -163,6 +193,7 @@ def decide(
     *,
     fingerprint: str,
     first_try: int,
+    max_tries: int | None = None,
     on_ambiguous_submission: OnAmbiguous = "fail",
     remote: Remote | None = None,
     kind: Kind = GENERATION,
@@ -172,7 +203,8 @@ def decide(
 
     :param record: The stored record, None if there is none.
     :param fingerprint: Of the request that would be sent now.
-    :param first_try: Number of the first try since the task was last cleared.
+    :param first_try: Number of the first try since the task was last cleared, by the Dag's present ``retries``.
+    :param max_tries: The task instance's ``max_tries``, by which a retry is told from clearing if the record has it.
     :param on_ambiguous_submission: What to do if a paid call's response was lost.
     :param remote: What the service said of the recorded generation; None before it was asked. If it cannot be asked
         there is nothing to decide: raise, and keep the record.
@@ -181,7 +213,7 @@ def decide(
     if record is None:
         return SubmissionDecision("submit", "Nothing was submitted before.")
     known = f"{kind.noun} {record.created_id}" if record.created_id else "a submission without a known id"
-    cleared = first_try > record.first_try
+    cleared = record.was_cleared(Tries(first_try, max_tries))
     if record.fingerprint == fingerprint:
         return _decide_same(record, known, cleared, on_ambiguous_submission, remote)
     if cleared:
@@ -231,10 +263,11 @@ def ambiguous_error(record: SubmissionRecord, kind: Kind = GENERATION, detail: s
     when = iso(record.submitted_at) if record.submitted_at else "an unknown time"
     seen = f" ({detail.rstrip('.')})" if detail else ""
     if record.created_id is not None:
+        what = f"failed{seen}, but names" if detail else "was accepted, and the service does not know"
         return SeedanceAmbiguousSubmissionError(
-            f"{kind.noun.capitalize()} {record.created_id} was submitted at {when} and may be billed, but the service "
-            "does not know it. Check that the connection's key is the one that submitted it, and look for it in the "
-            "Starrise console. Clearing the task queries it again, and submits if it is still unknown."
+            f"A paid call was sent at {when} and {what} {kind.noun} {record.created_id}, which may be billed. "
+            "Check that the connection's key is the one that submitted it, and look for it in the Starrise console. "
+            "Clearing the task queries it again, and submits if it is still unknown."
         )
     if kind is GENERATION:
         remedy = (
@@ -259,7 +292,7 @@ class PaidAnswer:
 
     :param verdict: ``accepted`` with an id; ``refused``, nothing was created; ``repeat``, nothing was created and
         waiting helps; ``lost``, something may have been created.
-    :param created_id: With ``accepted``.
+    :param created_id: With ``accepted``, and with ``lost`` if the response names one all the same.
     :param error: With the others: the typed exception.
     """
 
@@ -321,6 +354,10 @@ _BEFORE_UPSTREAM = frozenset(
 )
 
 
+#: The 4xx with which the service refuses (contract.md#http-status). Others come from something on the way to it.
+_REFUSING_STATUSES = frozenset({400, 401, 402, 403, 404, 413})
+
+
 def read_paid_answer(response: Response, *, secrets: Iterable[str] = (), item_names: Sequence[str] = ()) -> PaidAnswer:
     """
     Classify the response to a paid call. Parameters as :func:`~.errors.error_from`.
@@ -331,15 +368,18 @@ def read_paid_answer(response: Response, *, secrets: Iterable[str] = (), item_na
     before it began.
     """
     status, created_id = response.status, find_created_id(response.body)
-    if 200 <= status < 300:
-        if created_id:
-            return PaidAnswer("accepted", created_id)
-        nameless = SeedanceServiceError(f"The service answered HTTP {status} without an id.", status=status)
-        return PaidAnswer("lost", error=nameless)
+    if 200 <= status < 300 and created_id:
+        return PaidAnswer("accepted", created_id)
     error = error_from(response, secrets=secrets, item_names=item_names)
+    if 200 <= status < 300:
+        said = f": {error}" if read_error(response.body) else "."
+        error = SeedanceServiceError(f"The service answered HTTP {status} without an id{said}", status=status)
+        return PaidAnswer("lost", error=error)
+    if created_id:
+        return PaidAnswer("lost", created_id, error)
     if status == 429:
         return PaidAnswer("repeat", error=error)
-    if created_id or not _proves_refusal(response):
+    if not _proves_refusal(response):
         return PaidAnswer("lost", error=error)
     detail = read_error(response.body)
     waiting_helps = detail is not None and is_asset_not_ready(detail)
@@ -347,21 +387,37 @@ def read_paid_answer(response: Response, *, secrets: Iterable[str] = (), item_na
 
 
 def _proves_refusal(response: Response) -> bool:
-    if response.status >= 500:
-        detail = read_error(response.body)
-        return detail is not None and detail.gateway_code in _BEFORE_UPSTREAM
-    return 400 <= response.status < 500 and response.status != 408 and is_error_envelope(response.body)
+    if not is_error_envelope(response.body):
+        return False
+    if response.status < 500:
+        return response.status in _REFUSING_STATUSES
+    outer = as_mapping(response.body)
+    code = outer.get("code") or as_mapping(outer.get("error")).get("code")  # the gateway's own is the outermost
+    return code in _BEFORE_UPSTREAM
 
 
 #: Names of an id, and of what may wrap one, in the order that they are searched (contract.md#create-response).
-_ID_NAMES = ("id", "task_id", "taskId", "Id")
+_ID_NAMES = ("id", "task_id", "taskId", "Id", "generation_id")
+#: An id of the vendor's, wherever it is written (contract.md#create-response).
+_VENDOR_ID = re.compile(r"\basyn[A-Za-z]*_[A-Za-z0-9._-]{3,200}")
 _MAX_DEPTH = 5
 
 
 def find_created_id(body: object) -> str | None:
-    """Return the first id in a body, whatever wraps it; one that starts with ``asyn`` wins if they differ."""
+    """Return the first id in a body, whatever wraps it; one of the vendor's own form wins, even in a text."""
     ids = list(_ids_in(body, 0))
-    return next((value for value in ids if value.startswith("asyn")), ids[0] if ids else None)
+    named = next((value for value in ids if value.startswith("asyn")), None)
+    return named or _id_in_text(body, 0) or (ids[0] if ids else None)
+
+
+def _id_in_text(node: object, depth: int) -> str | None:
+    if isinstance(node, str):
+        found = _VENDOR_ID.search(node)
+        return found[0] if found else None
+    members = node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ()
+    if depth > _MAX_DEPTH:
+        return None
+    return next(filter(None, (_id_in_text(member, depth + 1) for member in members)), None)
 
 
 def _ids_in(node: object, depth: int) -> Iterator[str]:
@@ -372,8 +428,8 @@ def _ids_in(node: object, depth: int) -> Iterator[str]:
         yield from filter(None, (as_id(node.get(name)) for name in _ID_NAMES))
         if depth == 0 and (bare := as_id(node.get("data"))):
             yield bare
-        for name, member in node.items():
-            if isinstance(member, Mapping | list) and name not in ("error", "ResponseMetadata"):
+        for member in node.values():
+            if isinstance(member, Mapping | list):
                 yield from _ids_in(member, depth + 1)
     elif isinstance(node, list):
         for member in node:

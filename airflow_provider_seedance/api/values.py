@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
+from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 
 _Container = TypeVar("_Container", list[Any], dict[str, Any])
@@ -23,6 +24,8 @@ _Container = TypeVar("_Container", list[Any], dict[str, Any])
 _WHOLE_NUMBER = re.compile(r"([+-]?[0-9]{1,20})(\.0+)?")
 _MAX_INTEGER = 2**63 - 1
 _MAX_DEPTH = 32
+#: Seconds that a wait may have: a year.
+MAX_SECONDS = 366 * 86400
 _SHOWN = re.compile(r"[\w.:+ -]{0,40}")
 
 
@@ -35,7 +38,7 @@ def refuse(field: str, what: str, remedy: str) -> NoReturn:
     :param remedy: What to change.
     :raises SeedanceRequestError: Always.
     """
-    raise SeedanceRequestError(f"{field} {what}. {remedy}.", field=field)
+    raise SeedanceRequestError(redact(f"{field} {what}. {remedy}."), field=field)
 
 
 def shown(value: object) -> str:
@@ -58,9 +61,10 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
 
 
 def check_seconds(name: str, value: object) -> None:
-    """Refuse a wait that is not a positive number of seconds."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        refuse(name, f"is {shown(value)}, not a number of seconds above 0", "Give a number such as 15")
+    """Refuse a wait that is not a positive number of seconds, or longer than any wait makes sense."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_SECONDS:
+        fault = f"is {shown(value)}, not a number of seconds above 0 and within a year"
+        refuse(name, fault, "Give a number such as 15")
 
 
 def is_literal(value: object) -> bool:

@@ -186,7 +186,7 @@ class ResultFile(io.RawIOBase):
     def _connect(self) -> requests.Response:
         """Open the file at the position, with a link that was not used before."""
         if self._link_used:
-            self.generation = self.hook.get_generation(str(self.generation.generation_id))
+            self.generation = self.hook.requery_generation(str(self.generation.generation_id))
         self._link_used = True
         url = link_to(self.generation, self.what)
         response = self._connection.enter_context(self.hook.download(url, start=self._position))

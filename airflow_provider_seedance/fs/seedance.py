@@ -141,7 +141,7 @@ class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
             raise _missing("(none)", "name it, as in seedance://seedance_default@asyntask_.../video.mp4")
         hook = SeedanceHook(self.conn_id)
         try:
-            generation = hook.get_generation(generation_id)
+            generation = hook.requery_generation(generation_id)
         except SeedanceNotFoundError as e:
             raise _missing(generation_id, str(e)) from e
         if generation.state == "running":

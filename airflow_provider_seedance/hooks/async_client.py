@@ -88,23 +88,21 @@ class AsyncClient:
         endpoint = await self._open()
         assert self._session is not None
         url = self._base.with_path(self._base_path + call.path, encoded=True)
-        headers = {"Content-Type": "application/json"} if call.body is not None else {}
+        headers = {"Content-Type": "application/json"} if call.body is not None else None
         try:
             async with self._session.request(
                 call.method, url, data=call.body, headers=headers, **self._options
             ) as response:
-                raw = bytearray()
-                async for part in response.content.iter_any():
-                    raw += part
-                    if len(raw) > MAX_RESPONSE:
-                        raise SeedanceTransportError(f"The response from {endpoint.base_url} was too large.")
-        except (TimeoutError, aiohttp.ClientError, OSError) as e:
+                raw = await _read(response)
+        except OverflowError:
+            raise SeedanceTransportError(f"The response from {endpoint.base_url} was too large.") from None
+        except Exception as e:
             # the type alone: the texts of aiohttp can contain an address
             raise SeedanceTransportError(f"{endpoint.base_url} did not answer ({type(e).__name__}).") from None
         kept = {} if response.status == 200 else {name.lower(): text for name, text in response.headers.items()}
         if response.status in (401, 403):
             self._refused = endpoint
-        return Response(response.status, parse_body(bytes(raw)), kept, endpoint.conn_id, (endpoint.api_key,))
+        return Response(response.status, parse_body(raw), kept, endpoint.conn_id, (endpoint.api_key,))
 
     def refresh(self) -> None:
         """Read the connection again if its key was refused: once, however many triggers were."""
@@ -154,7 +152,16 @@ class AsyncClient:
             raise SeedanceTransportError(
                 f"Connection {self.conn_id!r} cannot be looked up ({type(e).__name__}).", sent=False
             ) from None
-        endpoint = Endpoint.from_connection(conn, await get_async_extra_dejson(conn))
+        try:
+            endpoint = Endpoint.from_connection(conn, await get_async_extra_dejson(conn))
+            tls = await asyncio.to_thread(_tls, endpoint.verify) if endpoint.base_url.startswith("https") else False
+            base = URL(endpoint.base_url)
+        except SeedanceError:
+            raise
+        except Exception as e:  # edited while tasks wait, into something that cannot be used
+            raise SeedanceTransportError(
+                f"Connection {self.conn_id!r} cannot be used ({type(e).__name__}).", sent=False
+            ) from None
         warn_if_unencrypted(endpoint)
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -162,13 +169,13 @@ class AsyncClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept": "application/json", "User-Agent": USER_AGENT},
             )
-        self._base = URL(endpoint.base_url)
+        self._base = base
         self._base_path = self._base.raw_path.rstrip("/")
         self._session.headers["Authorization"] = f"Bearer {endpoint.api_key}"
         self._options = {
             "allow_redirects": False,
             "timeout": aiohttp.ClientTimeout(total=endpoint.timeout, connect=min(CONNECT_TIMEOUT, endpoint.timeout)),
-            "ssl": await asyncio.to_thread(_tls, endpoint.verify) if endpoint.base_url.startswith("https") else False,
+            "ssl": tls,
             "proxy": endpoint.proxy or _environment_proxy(endpoint.base_url),
         }
         return endpoint
@@ -193,12 +200,28 @@ def _environment_bundle() -> str | None:
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
 
 
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """
+    Read a body.
+
+    :raises OverflowError: It is larger than any response of the service.
+    """
+    if "Content-Encoding" not in response.headers and (response.content_length or MAX_RESPONSE + 1) <= MAX_RESPONSE:
+        return await response.read()
+    raw = bytearray()
+    async for part in response.content.iter_any():
+        raw += part
+        if len(raw) > MAX_RESPONSE:
+            raise OverflowError
+    return bytes(raw)
+
+
 def _environment_proxy(url: str) -> str | None:
     """Return the proxy that requests would use; aiohttp's own ``trust_env`` reads a netrc file at every request."""
     from requests.utils import get_environ_proxies, select_proxy
 
     proxy: str | None = select_proxy(url, get_environ_proxies(url))
-    return proxy
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
 
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncClient]] = WeakKeyDictionary()

@@ -149,7 +149,8 @@ class SeedanceHook(BaseHook):
     def _wait_before_retry(self, error: SeedanceError, attempt: int, attempts: int) -> None:
         """Wait before a call that costs nothing is repeated, or raise its error if it is not."""
         wait = retry_in(error, attempt, attempts=attempts, backoff=READ_BACKOFF)
-        if wait is None or not is_transient(error):
+        answered_in_its_place = error.status is not None and not error.is_from_service
+        if wait is None or not (is_transient(error) or answered_in_its_place):
             raise error
         log.warning("%s Retrying in %.0f s.", error, wait)
         self.clock.sleep(wait)
@@ -179,7 +180,8 @@ class SeedanceHook(BaseHook):
         :raises SeedanceAmbiguousSubmissionError: The response was lost: it may have been created and be billed.
         :raises SeedanceError: The typed exception of a refusal; nothing was created.
         """
-        return self._send_billed(CreateGeneration(encode_body(body)))
+        texts = tuple(str(item["text"]) for item in body.get("content") or () if "text" in item)
+        return self._send_billed(CreateGeneration(encode_body(body), secrets=texts))
 
     def get_generation(self, generation_id: str, *, attempts: int = READ_ATTEMPTS) -> Generation:
         """
@@ -191,6 +193,22 @@ class SeedanceHook(BaseHook):
         :raises SeedanceError: The typed exception of any other failure.
         """
         return self._read_with_retries(GetGeneration(check_generation_id(generation_id)), attempts)
+
+    def requery_generation(self, generation_id: str) -> Generation:
+        """
+        Query a generation that was paid for. Free.
+
+        :param generation_id: Its id.
+        :raises SeedanceNotFoundError: The service itself says that it does not know it.
+        :raises SeedanceServiceError: Something else answered in its place, whatever it said: a retry may help.
+        :raises SeedanceError: The typed exception of any other failure.
+        """
+        try:
+            return self.get_generation(generation_id)
+        except SeedanceError as e:
+            if e.status is None or e.is_from_service:
+                raise
+            raise SeedanceServiceError(str(e), code=e.code, status=e.status, request_id=e.request_id) from e
 
     def list_models(self) -> list[str]:
         """
@@ -213,8 +231,8 @@ class SeedanceHook(BaseHook):
             except (SeedanceRequestError, SeedanceServiceError, SeedanceNotFoundError):
                 self.get_generation("asyntask_connection_test", attempts=1)
                 return True, "The key is valid."
-        except SeedanceNotFoundError:
-            return True, "The key is valid."
+        except SeedanceNotFoundError as e:
+            return e.is_from_service, "The key is valid." if e.is_from_service else str(e)
         except Exception as e:
             return False, str(e)
 
@@ -243,7 +261,7 @@ class SeedanceHook(BaseHook):
         :returns: The asset's id.
         :raises SeedanceAmbiguousSubmissionError: The response was lost.
         """
-        return self._send_billed(CreateAsset.of(group_id, name, source))
+        return self._send_billed(CreateAsset(group_id, name, source))
 
     def get_asset(self, asset_id: str, *, attempts: int = READ_ATTEMPTS) -> Asset:
         """

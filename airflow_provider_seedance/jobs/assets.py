@@ -23,8 +23,9 @@ from airflow_provider_seedance.api.assets import (
 from airflow_provider_seedance.api.calls import CreateAsset, CreateAssetGroup
 from airflow_provider_seedance.api.fingerprint import digest
 from airflow_provider_seedance.api.ids import check_group_id
-from airflow_provider_seedance.api.submission import SubmissionRecord, decide
+from airflow_provider_seedance.api.submission import SubmissionRecord, Tries, decide
 from airflow_provider_seedance.api.values import refuse
+from airflow_provider_seedance.exceptions import SeedanceNotFoundError
 from airflow_provider_seedance.files.inputs import read_source
 from airflow_provider_seedance.jobs.submit import log_decision, pay, reported
 
@@ -47,23 +48,23 @@ def find_or_create_group(
     name: object,
     description: str | None,
     if_exists: str,
-    first_try: int,
+    tries: Tries,
 ) -> str:
     """
     Return the id of a group: one that an earlier try created, an existing one, or a new one, which costs money.
 
     Parameters as :class:`~airflow_provider_seedance.operators.assets.SeedanceCreateAssetGroupOperator`.
 
-    :param first_try: Number of the first try since the task was last cleared.
+    :param tries: What Airflow keeps of the task instance's tries.
     """
     call = CreateAssetGroup(check_name(name), description)
     if description and len(description) > MAX_DESCRIPTION:
         refuse("description", f"has {len(description)} characters", f"Give at most {MAX_DESCRIPTION}")
     fingerprint = digest([hook.seedance_conn_id, "group", call.name])
     return (
-        _created_before(hook, store, call, fingerprint, first_try)
+        _created_before(hook, store, call, fingerprint, tries)
         or (None if if_exists == "create" else _existing_group(hook, call.name, if_exists))
-        or _create(hook, store, call, fingerprint, first_try, summary=f"named {call.name!r}")
+        or _create(hook, store, call, fingerprint, tries, summary=f"named {call.name!r}")
     )
 
 
@@ -90,7 +91,7 @@ def find_or_create_asset(
     asset_type: str | None,
     if_exists: str,
     if_changed: str,
-    first_try: int,
+    tries: Tries,
     run_id: str,
 ) -> str:
     """
@@ -98,7 +99,7 @@ def find_or_create_asset(
 
     Parameters as :class:`~airflow_provider_seedance.operators.assets.SeedanceCreateAssetOperator`.
 
-    :param first_try: Number of the first try since the task was last cleared.
+    :param tries: What Airflow keeps of the task instance's tries.
     :param run_id: The Dag run, which distinguishes assets of the same content if ``if_exists`` is ``create``.
     """
     group = check_group_id(group_id)
@@ -107,13 +108,13 @@ def find_or_create_asset(
     stored_name = new_name = content_name(checked_name, content.digest)
     if if_exists == "create":  # names are unique in a group
         new_name = f"{stored_name[: MAX_NAME - 9]}-{digest([run_id, stored_name])[:8]}"
-    call = CreateAsset.of(group, new_name, content)
+    call = CreateAsset(group, new_name, content)
     fingerprint = digest([hook.seedance_conn_id, "asset", group, stored_name])
     summary = f"{content.asset_type} named {new_name!r} in group {group}"
     return (
-        _created_before(hook, store, call, fingerprint, first_try)
+        _created_before(hook, store, call, fingerprint, tries)
         or (None if if_exists == "create" else _existing_asset(hook, call, checked_name, if_exists, if_changed))
-        or _create(hook, store, call, fingerprint, first_try, summary=summary)
+        or _create(hook, store, call, fingerprint, tries, summary=summary)
     )
 
 
@@ -138,11 +139,16 @@ def _existing_asset(hook: SeedanceHook, call: CreateAsset, name: str, if_exists:
 
 
 def listed_asset(hook: SeedanceHook, group_id: str, asset_id: str) -> Asset | None:
-    """Return an asset that can be used but is not found by its id, as some channels do (contract.md#get-asset)."""
-    for asset in hook.list_assets(group_id=group_id):
-        if asset.asset_id == asset_id and asset.state == "succeeded":
-            return asset
-    return None
+    """Return an asset that is listed but not found by its id, as some channels do (contract.md#get-asset)."""
+    return next((asset for asset in hook.list_assets(group_id=group_id) if asset.asset_id == asset_id), None)
+
+
+def asset_as_created(hook: SeedanceHook, group_id: str, asset_id: str) -> Asset:
+    """Return an asset as far as the service knows it already; right after its creation it may know the id alone."""
+    try:
+        return hook.get_asset(asset_id)
+    except SeedanceNotFoundError:
+        return listed_asset(hook, group_id, asset_id) or Asset(asset_id=asset_id, group_id=group_id)
 
 
 def _created_before(
@@ -150,7 +156,7 @@ def _created_before(
     store: SubmissionStore,
     call: CreateAssetGroup | CreateAsset,
     fingerprint: str,
-    first_try: int,
+    tries: Tries,
 ) -> str | None:
     """
     Return the id of what an earlier try created, None if it may be created.
@@ -158,15 +164,38 @@ def _created_before(
     :raises SeedanceAmbiguousSubmissionError: The response to a paid call was lost, and listing does not show it either.
     """
     record = store.get()
-    if record is not None and record.created_id is None and record.fingerprint == fingerprint:
+    if record is None:
+        return None
+    cleared = record.was_cleared(tries)
+    if record.created_id is None and record.fingerprint == fingerprint:
         record = _found_by_listing(hook, store, call, record)
-    decision = decide(record, fingerprint=fingerprint, first_try=first_try, remote="succeeded", kind=store.kind)
+    decision = decide(
+        record,
+        fingerprint=fingerprint,
+        first_try=tries.first,
+        max_tries=tries.most,
+        remote="succeeded",
+        kind=store.kind,
+    )
     log_decision(record, decision)
-    if record is None or decision.action == "submit":
+    if decision.action == "submit":
         return None
     if decision.action == "fail":
-        raise reported(store, record.with_phase("reported", first_try=first_try))
+        raise reported(store, record.with_phase("reported").at(tries))
+    if cleared:  # used up before anything can fail
+        if isinstance(call, CreateAsset) and _is_gone(hook, call.group_id, str(record.created_id)):
+            return None
+        store.put(record.at(tries))
     return record.created_id
+
+
+def _is_gone(hook: SeedanceHook, group_id: str, asset_id: str) -> bool:
+    """Return whether the service says that it has no such asset, neither by its id nor in its list."""
+    try:
+        hook.get_asset(asset_id)
+    except SeedanceNotFoundError as e:
+        return e.is_from_service and asset_id not in {asset.asset_id for asset in hook.list_assets(group_id=group_id)}
+    return False
 
 
 def _create(
@@ -174,7 +203,7 @@ def _create(
     store: SubmissionStore,
     call: CreateAssetGroup | CreateAsset,
     fingerprint: str,
-    first_try: int,
+    tries: Tries,
     *,
     summary: str,
 ) -> str:
@@ -184,12 +213,12 @@ def _create(
     :raises SeedanceAmbiguousSubmissionError: The response was lost, and listing does not show it either.
     """
     known = tuple(sorted(_existing(hook, call)))
-    intent = SubmissionRecord(fingerprint, hook.clock.now(), "intent", first_try, known=known)
+    intent = SubmissionRecord(fingerprint, hook.clock.now(), "intent", tries.first, known=known, max_tries=tries.most)
     record, lost = pay(hook, store, call, intent, summary=summary)
     if lost is not None:
         log.warning("The response to a paid call was lost: %s Listing to find what it created.", lost)
         record = _found_by_listing(hook, store, call, record)
-        if record.created_id is None:
+        if record.phase != "submitted":
             raise reported(store, record.with_phase("reported"), str(lost)) from lost
     return str(record.created_id)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_seedance.api.submission import GENERATION, Kind, SubmissionRecord
+from tenacity import Retrying, before_sleep_log, stop_after_attempt, stop_after_delay, wait_exponential
+
+from airflow_provider_seedance.api.submission import GENERATION, Kind, SubmissionRecord, Tries
 from airflow_provider_seedance.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
@@ -62,26 +64,46 @@ class SubmissionStore:
 
         :raises Exception: The error of the last try.
         """
-        from tenacity import Retrying, before_sleep_log, stop_after_attempt, stop_after_delay, wait_exponential
+        for attempt in self._retrying():
+            with attempt:
+                self.put(record)
 
-        retrying = Retrying(
+    def clear_with_retries(self) -> None:
+        """
+        Delete the record of a call that created nothing, with the same patience: left behind, it would claim doubt.
+
+        A failure is logged and not raised: what refused the call matters more.
+        """
+        try:
+            for attempt in self._retrying():
+                with attempt:
+                    self.clear()
+        except Exception as e:
+            log.warning("The record of a call that created nothing could not be deleted: %s", type(e).__name__)
+
+    def _retrying(self) -> Retrying:
+        return Retrying(
             stop=stop_after_delay(RECORD_PATIENCE) | stop_after_attempt(RECORD_ATTEMPTS),
             wait=wait_exponential(multiplier=RECORD_BACKOFF, max=RECORD_MAX_BACKOFF),
             before_sleep=before_sleep_log(log, logging.WARNING),
             sleep=self._clock.sleep,
             reraise=True,
         )
-        for attempt in retrying:
-            with attempt:
-                self.put(record)
 
     def clear(self) -> None:
         """Delete the record."""
         if self._store is not None:
             self._store.delete(self.kind.key)
 
-    def mark_delivered(self, created_id: str, *, first_try: int) -> None:
-        """Record that the result is being returned: a worker that dies now is followed by one that only fetches it."""
-        record = self.get()
-        if record is not None and record.created_id == created_id:
-            self.put(record.with_phase("delivered", first_try=first_try))
+    def mark_delivered(self, created_id: str, tries: Tries) -> None:
+        """
+        Record that the result is being returned: a worker that dies now is followed by one that only fetches it.
+
+        A failure is logged and not raised: the result matters more, and clearing the task finds it by the record.
+        """
+        try:
+            record = self.get()
+            if record is not None and record.created_id == created_id:
+                self.put(record.with_phase("delivered").at(tries))
+        except Exception as e:
+            log.warning("The delivery of %s %s could not be recorded: %s", self.kind.noun, created_id, type(e).__name__)

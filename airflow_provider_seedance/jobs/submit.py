@@ -19,6 +19,7 @@ from airflow_provider_seedance.api.submission import (
     Remote,
     SubmissionDecision,
     SubmissionRecord,
+    Tries,
     ambiguous_error,
     decide,
 )
@@ -59,7 +60,11 @@ def pay(
     attempt = 1
     while True:
         intent = intent.with_phase("intent", submitted_at=hook.clock.now())
-        store.put(intent)
+        try:
+            store.put(intent)
+        except Exception:  # it may have been written all the same
+            store.clear_with_retries()
+            raise
         answer = hook.send(call)  # the one line that costs money
         if answer.verdict == "accepted":
             # logged first, so that the id survives even if it cannot be stored
@@ -69,12 +74,14 @@ def pay(
             return record, None
         assert answer.error is not None
         if answer.verdict == "lost":
+            if answer.created_id is not None:
+                log.warning("The response is an error, but names %s %s.", store.kind.noun, answer.created_id)
             if not may_resubmit:
-                return intent, answer.error
+                return replace(intent, created_id=answer.created_id), answer.error
             may_resubmit = False
             log.warning("The response to a paid call was lost: %s Resubmitting.", answer.error)
             continue
-        store.clear()
+        store.clear_with_retries()
         wait = answer.retry_in(attempt)
         if wait is None:
             raise answer.error
@@ -86,53 +93,57 @@ def pay(
 def submit_or_attach(
     hook: SeedanceHook,
     store: SubmissionStore,
-    request: GenerationRequest,
+    request: GenerationRequest | SeedanceError,
     *,
-    first_try: int,
+    tries: Tries,
     on_ambiguous_submission: OnAmbiguous = "fail",
 ) -> tuple[SubmissionRecord, Generation | None]:
     """
     Find the generation that an earlier try paid for, or pay.
 
-    :param first_try: Number of the first try since the task was last cleared.
+    :param request: The request; or why it cannot be built, which matters only if it is to be submitted.
+    :param tries: What Airflow keeps of the task instance's tries.
     :param on_ambiguous_submission: What to do if the response to the paid call was lost.
     :returns: The record of the generation to wait for, and the generation itself if it was queried already.
     :raises SeedanceAmbiguousSubmissionError: The response to a paid call was lost.
     :raises SeedanceError: The submission is refused, or a recorded generation cannot be queried.
     """
     record, generation = store.get(), None
-    digest = fingerprint(request, hook.seedance_conn_id)
+    if not isinstance(request, SeedanceError):
+        digest = fingerprint(request, hook.seedance_conn_id)
+    else:
+        digest = record.fingerprint if record is not None else ""
     remote: Remote | None = None
     while True:
         decision = decide(
             record,
             fingerprint=digest,
-            first_try=first_try,
+            first_try=tries.first,
+            max_tries=tries.most,
             on_ambiguous_submission=on_ambiguous_submission,
             remote=remote,
         )
         if record is None or decision.action != "ask":
             break
+        if record.was_cleared(tries):  # used up before anything can fail: clearing allows one payment
+            store.put(record.at(tries))
         remote, generation = _query(hook, record)
     log_decision(record, decision)
     if record is None or decision.action == "submit":
-        return _submit(hook, store, request, digest, first_try, on_ambiguous_submission), None
+        if isinstance(request, SeedanceError):
+            raise request
+        return _submit(hook, store, request, digest, tries, on_ambiguous_submission), None
     if decision.action == "fail":
-        raise reported(store, record.with_phase("reported", first_try=first_try))
+        raise reported(store, record.with_phase("reported").at(tries))
     count("reattached")
-    if record.first_try != first_try:  # or the next retry would pass for cleared too
-        record = replace(record, first_try=first_try)
-        store.put(record)
-    return record, generation
+    return record.at(tries), generation
 
 
 def _query(hook: SeedanceHook, record: SubmissionRecord) -> tuple[Remote, Generation | None]:
     """Query a recorded generation. Any failure but the service's own "not found" is raised: unknown is never absent."""
     try:
-        generation = hook.get_generation(str(record.created_id))
-    except SeedanceNotFoundError as e:
-        if not e.is_from_service:
-            raise
+        generation = hook.requery_generation(str(record.created_id))
+    except SeedanceNotFoundError:
         lags = hook.clock.now() < record.submitted_at + NOT_FOUND_GRACE
         return ("running" if lags else "not_found"), None
     return generation.state, generation
@@ -143,7 +154,7 @@ def _submit(
     store: SubmissionStore,
     request: GenerationRequest,
     digest: str,
-    first_try: int,
+    tries: Tries,
     on_ambiguous_submission: OnAmbiguous,
 ) -> SubmissionRecord:
     for warning in request.warnings:
@@ -153,14 +164,15 @@ def _submit(
         hook,
         store,
         CreateGeneration(encode_body(body), request.item_names, request.texts),
-        SubmissionRecord(digest, hook.clock.now(), "intent", first_try),
+        SubmissionRecord(digest, hook.clock.now(), "intent", tries.first, max_tries=tries.most),
         summary=_summary(request),
         on_ambiguous_submission=on_ambiguous_submission,
     )
     if lost is None:
         count("submitted")
         return record
-    if on_ambiguous_submission == "resubmit":  # the intent stays, so the next try resubmits too
+    if on_ambiguous_submission == "resubmit" and record.created_id is None:
+        # The intent stays, so that the next try resubmits too.
         raise ambiguous_error(record, store.kind, str(lost)) from lost
     raise reported(store, record.with_phase("reported"), str(lost)) from lost
 

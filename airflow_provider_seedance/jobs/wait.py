@@ -93,7 +93,9 @@ def _on_state(poller: BasePoller[Waited], state: Waited, now: float) -> PollDeci
 
 
 def _on_error(poller: BasePoller[Waited], error: SeedanceError, now: float) -> PollDecision:
-    log.warning("Polling %s %s failed: %s", poller.noun.lower(), poller.subject_id, error)
+    # by type and code alone: the service may quote the prompt, which a trigger does not know and cannot redact
+    what = error.code or (f"HTTP {error.status}" if error.status else str(error))
+    log.warning("Polling %s %s failed: %s (%s)", poller.noun.lower(), poller.subject_id, type(error).__name__, what)
     count("poll_errors", noun=f"{poller.noun.lower()}s", error=type(error).__name__)
     return poller.on_error(error, now=now)
 
@@ -110,7 +112,7 @@ def complete_generation(hook: SeedanceHook, event: object) -> tuple[str, Finishe
     generation_id, finished = from_event(event)
     generation = None
     if finished.outcome == "succeeded":
-        generation = hook.get_generation(generation_id)
+        generation = hook.requery_generation(generation_id)
         if generation.video_url is None:
             raise SeedanceServiceError(
                 f"Generation {generation_id} succeeded, but the service returned no link to it. A retry queries it "

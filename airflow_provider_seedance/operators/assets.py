@@ -10,13 +10,12 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_seedance.api.ids import check_asset_id
 from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL
 from airflow_provider_seedance.api.redact import unwrap
-from airflow_provider_seedance.api.values import check_choice
+from airflow_provider_seedance.api.values import check_choice, check_seconds
 from airflow_provider_seedance.exceptions import SeedanceNotFoundError
 from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, PollingTask, SeedanceTask
 from airflow_provider_seedance.version_compat import (
     DEFAULT_DEFERRABLE,
     fail_without_retry,
-    first_try_since_cleared,
     with_retry_policy,
 )
 
@@ -76,16 +75,16 @@ class SeedanceCreateAssetGroupOperator(_AssetOperator):
 
         with fail_without_retry():
             self.require_rendered(("name", "description"))
-            store, first_try = self._store(context, ASSET_GROUP), first_try_since_cleared(self, context)
+            store, tries = self._store(context, ASSET_GROUP), self.tries(context)
             group_id = find_or_create_group(
                 self.hook,
                 store,
                 name=unwrap(self.name),
                 description=unwrap(self.description),
                 if_exists=self.if_exists,
-                first_try=first_try,
+                tries=tries,
             )
-            store.mark_delivered(group_id, first_try=first_try)
+            store.mark_delivered(group_id, tries)
             return group_id
 
 
@@ -137,6 +136,8 @@ class SeedanceCreateAssetOperator(PollingTask, _AssetOperator):
         super().__init__(**kwargs)
         check_choice("if_exists", if_exists, ("reuse", "create", "fail"))
         check_choice("if_changed", if_changed, ("create", "fail"))
+        check_seconds("poll_interval", poll_interval)
+        check_seconds("timeout", timeout)
         self.group_id = group_id
         self.name = name
         self.source = source
@@ -152,7 +153,7 @@ class SeedanceCreateAssetOperator(PollingTask, _AssetOperator):
         """Find or create the asset, then wait until it can be used."""
         from airflow_provider_seedance.api.polling import AssetPoller
         from airflow_provider_seedance.api.submission import ASSET
-        from airflow_provider_seedance.jobs.assets import find_or_create_asset
+        from airflow_provider_seedance.jobs.assets import asset_as_created, find_or_create_asset
 
         with fail_without_retry():
             self.require_rendered(("group_id", "name", "source", "asset_type"))
@@ -165,11 +166,11 @@ class SeedanceCreateAssetOperator(PollingTask, _AssetOperator):
                 asset_type=self.asset_type or None,
                 if_exists=self.if_exists,
                 if_changed=self.if_changed,
-                first_try=first_try_since_cleared(self, context),
+                tries=self.tries(context),
                 run_id=context["ti"].run_id,
             )
             if not self.wait_until_active:
-                return self._result(context, self.hook.get_asset(asset_id))
+                return self._result(context, asset_as_created(self.hook, unwrap(self.group_id), asset_id))
             now = self.clock.now()
             poller = AssetPoller(
                 asset_id, deadline=now + self.timeout, submitted_at=now, poll_interval=self.poll_interval
@@ -189,16 +190,17 @@ class SeedanceCreateAssetOperator(PollingTask, _AssetOperator):
         from airflow_provider_seedance.jobs.assets import listed_asset
         from airflow_provider_seedance.jobs.wait import require_asset
 
-        if finished.outcome == "not_found" and (listed := listed_asset(self.hook, unwrap(self.group_id), asset_id)):
-            return listed
+        if finished.outcome == "not_found":
+            listed = listed_asset(self.hook, unwrap(self.group_id), asset_id)
+            if listed is not None and listed.state == "succeeded":
+                return listed
         return require_asset(finished, asset)
 
     def _result(self, context: Context, asset: Asset) -> dict[str, Any]:
         """Record the delivery and return the result."""
         from airflow_provider_seedance.api.submission import ASSET
 
-        first_try = first_try_since_cleared(self, context)
-        self._store(context, ASSET).mark_delivered(asset.asset_id, first_try=first_try)
+        self._store(context, ASSET).mark_delivered(asset.asset_id, self.tries(context))
         return asset.to_result(group_id=unwrap(self.group_id))
 
 
@@ -225,7 +227,9 @@ class SeedanceDeleteAssetOperator(_AssetOperator):
             asset_id = check_asset_id(unwrap(self.asset))
             try:
                 self.hook.delete_asset(asset_id)
-            except SeedanceNotFoundError:
+            except SeedanceNotFoundError as e:
+                if not e.is_from_service:
+                    raise
                 self.log.info("Asset %s no longer exists.", asset_id)
             else:
                 self.log.info("Deleted asset %s.", asset_id)

@@ -11,12 +11,12 @@ from airflow_provider_seedance.api.limits import DEFAULT_MODEL, DEFAULT_POLL_INT
 from airflow_provider_seedance.api.redact import Redacted, unwrap
 from airflow_provider_seedance.api.request import GenerationRequest, check_literals
 from airflow_provider_seedance.api.values import check_choice, check_seconds
+from airflow_provider_seedance.exceptions import SeedanceError
 from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, GenerationTask, PollingTask
 from airflow_provider_seedance.telemetry.outlets import describe_outlets
 from airflow_provider_seedance.version_compat import (
     DEFAULT_DEFERRABLE,
     fail_without_retry,
-    first_try_since_cleared,
     with_retry_policy,
     xcom_safe,
 )
@@ -175,21 +175,20 @@ class SeedanceGenerateVideoOperator(PollingTask, GenerationTask, BaseOperator):
         from airflow_provider_seedance.jobs.submit import submit_or_attach
 
         with fail_without_retry():
-            request, store = self.build_request(), self._store(context)
-            first_try = first_try_since_cleared(self, context)
+            request, store = self._request_or_error(), self._store(context)
             record, generation = submit_or_attach(
                 self.hook,
                 store,
                 request,
-                first_try=first_try,
+                tries=self.tries(context),
                 on_ambiguous_submission=self.on_ambiguous_submission,
             )
             generation_id = self.running_id = str(record.created_id)
             if self.do_xcom_push:
                 context["ti"].xcom_push(key="generation_id", value=generation_id)
             if not self.wait_for_completion:
-                store.mark_delivered(generation_id, first_try=first_try)
-                self._keep_lineage_facts(generation or Generation(generation_id=generation_id), request=request)
+                store.mark_delivered(generation_id, self.tries(context))
+                self._keep_lineage_facts(generation or Generation(generation_id=generation_id), request=_built(request))
                 return generation_id
             finished, generation = self._wait(self._poller(record), generation)
             return self._deliver(context, store, request, finished, generation, generation_id)
@@ -201,7 +200,7 @@ class SeedanceGenerateVideoOperator(PollingTask, GenerationTask, BaseOperator):
         with fail_without_retry():
             generation_id, finished, generation = complete_generation(self.hook, event)
             self.running_id = generation_id
-            store, request = self._store(context), self.build_request()
+            store, request = self._store(context), self._request_or_error()
             return self._deliver(context, store, request, finished, generation, generation_id)
 
     def on_kill(self) -> None:
@@ -239,6 +238,13 @@ class SeedanceGenerateVideoOperator(PollingTask, GenerationTask, BaseOperator):
             extra_body=unwrap(self.extra_body),
         )
 
+    def _request_or_error(self) -> GenerationRequest | SeedanceError:
+        """Build the request; what is wrong with it matters only if it is submitted, not to a video that is paid for."""
+        try:
+            return self.build_request()
+        except SeedanceError as e:
+            return e
+
     def _store(self, context: Context) -> SubmissionStore:
         from airflow_provider_seedance.jobs.store import SubmissionStore
 
@@ -261,31 +267,38 @@ class SeedanceGenerateVideoOperator(PollingTask, GenerationTask, BaseOperator):
         self,
         context: Context,
         store: SubmissionStore,
-        request: GenerationRequest,
+        request: GenerationRequest | SeedanceError,
         finished: Finished,
         generation: Generation | None,
         generation_id: str,
     ) -> dict[str, Any]:
         """Record the delivery and return the result, or raise the error of an outcome that is no success."""
-        from airflow_provider_seedance.api.generation import iso
         from airflow_provider_seedance.jobs.wait import require_generation
 
-        generation = require_generation(finished, generation, secrets=request.texts)
-        store.mark_delivered(generation_id, first_try=first_try_since_cleared(self, context))
-        self._keep_lineage_facts(generation, request=request)
+        built = _built(request)
+        generation = require_generation(finished, generation, secrets=built.texts if built else ())
+        store.mark_delivered(generation_id, self.tries(context))
+        self._keep_lineage_facts(generation, request=built)
         self.video_link = Redacted(generation.video_url or "")
+        expected_tokens = built.expected_tokens() if built else None
+        if built is None:
+            self.log.warning("The request cannot be built any more, so its own facts are left out: %s", request)
+        result = generation.to_result(
+            conn_id=self.seedance_conn_id,
+            expected_tokens=expected_tokens,
+            prompt_fingerprint=built.prompt_fingerprint if built else None,
+        )
         self.log.info(
             "Generation %s succeeded: %s tokens (%s expected), link valid until %s.",
             generation_id,
             generation.total_tokens,
-            request.expected_tokens(),
-            iso(generation.video_url_expires_at),
-        )
-        result = generation.to_result(
-            conn_id=self.seedance_conn_id,
-            expected_tokens=request.expected_tokens(),
-            prompt_fingerprint=request.prompt_fingerprint,
+            expected_tokens,
+            result["video_url_expires_at"],
         )
         facts = {"path": result["video_path"], "prompt_fingerprint": result["prompt_fingerprint"]}
         describe_outlets(context, self.outlets, generation, facts)
         return xcom_safe(result)
+
+
+def _built(request: GenerationRequest | SeedanceError) -> GenerationRequest | None:
+    return None if isinstance(request, SeedanceError) else request

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensorOperator, PokeReturnValue
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+)
 
-from airflow_provider_seedance.exceptions import SeedanceTimeoutError
+from airflow_provider_seedance.exceptions import SeedanceError, SeedanceTimeoutError
 from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, PollingTask
 from airflow_provider_seedance.version_compat import DEFAULT_DEFERRABLE, with_retry_policy, xcom_safe
 
@@ -85,6 +90,15 @@ class BaseSeedanceSensor(PollingTask, BaseSensorOperator):
         if store is not None:
             store.set(COUNTS_KEY, {**self._poked.counts(), "not_before": self._not_before})
         return False
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume after a deferral; ``soft_fail`` and ``never_fail`` skip the task as they do without deferring."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except SeedanceError as e:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(e)) from e
+            raise
 
     def _resumed_poller(self, context: Context, store: Any) -> BasePoller[Any]:
         """Return a poller that continues what a rescheduled sensor had counted."""

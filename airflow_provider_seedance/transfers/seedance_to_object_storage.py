@@ -106,7 +106,7 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
         check_choice("if_exists", self.if_exists, _IF_EXISTS)
         path = check_path(unwrap(self.path))
         files = check_what(self.what)
-        generation = self.hook.get_generation(generation_id)
+        generation = self.hook.requery_generation(generation_id)
         for what in files:
             link_to(generation, what)
         saved = [self._save(generation, what, path, both=len(files) > 1) for what in files]

@@ -361,6 +361,30 @@ def test_neither_a_retry_nor_clearing_pays_for_what_was_not_delivered(
     assert emulator.stats()["assets_created"] == 1
 
 
+def test_clearing_creates_an_asset_that_is_gone_again(emulator: Emulator, group_id: str) -> None:
+    task = asset_task(group_id)
+    first = task.run()
+    SeedanceHook().delete_asset(first["asset_id"])
+    task.clear()
+    assert task.run()["asset_id"] != first["asset_id"]
+    assert emulator.stats()["assets_created"] == 2
+
+
+@pytest.mark.parametrize("field", ["timeout", "poll_interval"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), 1e300, "soon"])
+def test_bad_wait_is_refused_when_the_dag_is_parsed(field: str, value: Any) -> None:
+    with pytest.raises(SeedanceRequestError, match=field):
+        SeedanceCreateAssetOperator(task_id="asset", group_id="group-1", name="hero", source=LINK, **{field: value})
+
+
+def test_base64_of_a_source_is_in_no_message(emulator: Emulator, group_id: str) -> None:
+    content = base64.b64encode(picture()).decode()
+    task = asset_task(group_id, source=content)
+    with pytest.raises(SeedanceRequestError) as caught:
+        task.run()
+    assert content[:60] not in str(caught.value)
+
+
 def test_refused_create_leaves_no_memory(emulator: Emulator, group_id: str) -> None:
     emulator.fault(
         route="CreateAsset", status=403, json={"code": "insufficient_user_quota", "message": "x", "data": None}

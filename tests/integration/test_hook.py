@@ -185,7 +185,7 @@ def test_an_answer_that_takes_too_long_does_not_hang(emulator: Emulator, connect
 
 
 def test_a_redirect_is_not_followed_and_names_the_host_field(emulator: Emulator) -> None:
-    emulator.fault(route="query", status=302, headers={"Location": "http://127.0.0.1:1/"}, body="")
+    emulator.fault(route="query", status=302, headers={"Location": "http://127.0.0.1:1/"}, body="", count=0)
     with pytest.raises(SeedanceRequestError, match="redirect") as caught:
         hook().get_generation("asyntask_x")
     assert caught.value.field == "host"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_seedance.api.submission import SUBMIT_ATTEMPTS
 from airflow_provider_seedance.emulator import Emulator
@@ -210,7 +211,7 @@ def test_generation_that_the_service_denies_is_for_a_person_to_decide(emulator: 
     task.make = video_task().make
     generation_id = emulator.generations()[0]["id"]
     for _ in range(2):
-        with pytest.raises(SeedanceAmbiguousSubmissionError, match=f"{generation_id} was submitted.*does not know it"):
+        with pytest.raises(SeedanceAmbiguousSubmissionError, match=f"accepted.*does not know.*{generation_id}"):
             task.run()
     assert emulator.stats()["posts"] == 1
     task.clear()
@@ -301,6 +302,114 @@ def test_retry_after_clearing_is_a_retry_and_never_pays_for_a_changed_request(em
     assert emulator.stats()["posts"] == 1
 
 
+def test_retry_after_a_query_that_failed_after_clearing_never_pays_for_a_changed_request(emulator: Emulator) -> None:
+    task = video_task(timeout=0.1)
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    task.clear()
+    emulator.fault(route="query", status=403, body="<html>log in</html>", count=0)
+    with pytest.raises(SeedanceServiceError):
+        task.run()
+    emulator.clear_faults()
+    task.make = video_task(prompt="a dog").make
+    assert task.run()["generation_id"] == emulator.generations()[0]["id"]
+    assert emulator.stats()["posts"] == 1
+
+
+def test_retries_lowered_in_the_dag_are_no_clearing(emulator: Emulator) -> None:
+    task = video_task(timeout=0.1)
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    task.retries = 0
+    task.make = video_task(prompt="a dog").make
+    assert task.run()["generation_id"] == emulator.generations()[0]["id"]
+    assert emulator.stats()["posts"] == 1
+
+
+def test_lost_answer_that_names_the_generation_is_attached_to(emulator: Emulator) -> None:
+    task = video_task(wait_for_completion=False)
+    task.run()
+    made = emulator.generations()[0]["id"]
+    emulator.fault(route="create", status=502, body=f"the upstream made {made}, and then it broke")
+    task = video_task()
+    with pytest.raises(SeedanceAmbiguousSubmissionError, match=made):
+        task.run()
+    assert task.run()["generation_id"] == made
+    assert emulator.stats()["created"] == 1
+
+
+@pytest.mark.parametrize("failures", [1, 1000])
+def test_refusal_is_told_even_if_the_record_cannot_be_deleted(emulator: Emulator, failures: int) -> None:
+    emulator.fault(route="create", status=403, json={"code": "insufficient_user_quota", "message": "x", "data": None})
+    task = video_task()
+    store, left = store_of(task), [None] * failures
+    delete = store.delete
+
+    def fail(key: str) -> None:
+        if left:
+            left.pop()
+            raise ConnectionError("the API server is away")
+        delete(key)
+
+    store.delete = fail  # type: ignore[method-assign]
+    with pytest.raises(SeedanceError) as caught:
+        task.run()
+    assert not isinstance(caught.value, SeedanceAmbiguousSubmissionError)
+    assert (store.record is None) == (failures == 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_request_that_can_no_longer_be_built_does_not_cost_the_video(emulator: Emulator, way: dict[str, Any]) -> None:
+    task = video_task(timeout=0.1)
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+
+    def make() -> SeedanceGenerateVideoOperator:
+        operator = SeedanceGenerateVideoOperator(task_id="generate", prompt="a cat", poll_interval=0.1, **way)
+        operator.prompt = ["as a template", "may render it"]  # type: ignore[assignment]
+        return operator
+
+    task.make = make
+    result = task.run()
+    assert result["generation_id"] == emulator.generations()[0]["id"]
+    assert (result["expected_tokens"], result["prompt_fingerprint"]) == (None, None)
+    task.clear()
+    with pytest.raises(SeedanceRequestError, match="prompt"):
+        task.run()
+    assert emulator.stats()["posts"] == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 403, "body": "<html>log in</html>"}, {"status": 302, "headers": {"Location": "/login"}}]
+)
+def test_another_answer_where_the_result_is_fetched_is_retried(emulator: Emulator, fault: dict[str, Any]) -> None:
+    task = video_task()
+    operator, context = task.start()
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)
+    event = task.trigger(deferred.value)
+    emulator.fault(route="query", **fault)
+    operator, context = task.start()
+    assert operator.execute_complete(context, event=event)["video_url"]  # type: ignore[attr-defined]
+    emulator.fault(route="query", count=0, **fault)
+    operator, context = task.start()
+    with pytest.raises(SeedanceServiceError) as caught:
+        operator.execute_complete(context, event=event)  # type: ignore[attr-defined]
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_delivery_that_cannot_be_recorded_still_returns_the_video(emulator: Emulator) -> None:
+    task = video_task()
+    store = store_of(task)
+
+    def fail(value: Any) -> None:
+        if value["phase"] == "delivered":
+            raise ConnectionError("the API server is away")
+
+    store.before_set = fail
+    assert task.run()["video_url"]
+
+
 def test_refused_submission_is_submitted_by_the_retry(emulator: Emulator) -> None:
     refusal = {"code": "build_request_failed", "message": "x", "data": None}
     emulator.fault(route="create", status=500, json=refusal)
@@ -343,7 +452,7 @@ def test_record_holds_neither_prompt_nor_key_nor_link(emulator: Emulator) -> Non
     task = video_task(prompt="my secret plan")
     task.run()
     record = store_of(task).record
-    assert set(record) == {"version", "fingerprint", "generation_id", "submitted_at", "phase", "first_try"}
+    assert set(record) == {"version", "fingerprint", "generation_id", "submitted_at", "phase", "first_try", "max_tries"}
     for secret in ("secret", "sk-emulator", "http"):
         assert secret not in str(record)
 

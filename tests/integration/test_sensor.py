@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, timezone
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, timezone
 from airflow.sdk.exceptions import AirflowRescheduleException
 
 from airflow_provider_seedance.emulator import Emulator
@@ -90,6 +90,24 @@ def test_time_out_is_the_sensors_own_in_every_mode(emulator: Emulator, way: dict
         run(sensor_task(generation_id, **{**way, "timeout": timeout}))
     assert isinstance(caught.value, AirflowSensorTimeout)
     assert generation_id in str(caught.value)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("skip", "fate"),
+    [
+        ({"soft_fail": True}, {"stuck": True}),
+        ({"never_fail": True}, {"fail": {"code": "OutputVideoSensitiveContentDetected", "message": "x"}}),
+    ],
+)
+def test_sensor_that_may_skip_skips_in_every_mode(
+    emulator: Emulator, way: dict[str, Any], skip: dict[str, bool], fate: dict[str, Any]
+) -> None:
+    emulator.fault(route="generation", **fate)
+    timeout = 20 if "fail" in fate else 0 if way.get("mode") == "reschedule" else 0.5
+    task = sensor_task(SeedanceHook().create_generation(BODY), **{**way, **skip, "timeout": timeout})
+    with pytest.raises(AirflowSkipException):
+        run(task)
 
 
 @pytest.mark.parametrize("way", WAYS)

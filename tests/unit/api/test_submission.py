@@ -99,11 +99,29 @@ def test_record_makes_the_round_trip_in_its_documented_form() -> None:
 
 
 @pytest.mark.parametrize(
+    ("first_try", "max_tries", "action"),
+    [
+        (1, 2, "finish"),  # a retry
+        (3, 2, "finish"),  # a retry after the Dag's retries were lowered
+        (4, 5, "submit"),  # cleared
+        (1, 5, "submit"),  # cleared, and the Dag's retries were raised
+    ],
+)
+def test_airflows_own_count_distinguishes_a_retry_from_clearing(first_try: int, max_tries: int, action: str) -> None:
+    stored = SubmissionRecord("same", 1_000_000.0, "delivered", 1, ID, max_tries=2)
+    assert SubmissionRecord.from_dict(json.loads(json.dumps(stored.to_dict()))) == stored
+    decision = decide(stored, fingerprint="same", first_try=first_try, max_tries=max_tries)
+    assert decision.action == action
+
+
+@pytest.mark.parametrize(
     "data",
     [
         None,
         "text",
         {},
+        {**record("intent").to_dict(), "phase": []},
+        {**record("intent").to_dict(), "first_try": float("inf")},
         {**record("intent").to_dict(), "version": 2},
         {**record("intent").to_dict(), "phase": "whatever"},
         {**record("intent").to_dict(), "submitted_at": None},
@@ -142,6 +160,21 @@ def test_id_is_found_in_every_shape(body: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"code": "invalid_request", "message": "x", "data": {"task_id": ID}}),
+        (429, {"task_id": ID}),
+        (502, {"error": {"message": f"the upstream made {ID}, and then it broke"}}),
+        (500, f"<html>{ID}</html>"),
+        (500, {"ResponseMetadata": {"Error": {"Code": "x", "Message": "x"}}, "Result": {"Id": ID}}),
+    ],
+)
+def test_lost_answer_keeps_the_id_that_it_names(status: int, body: object) -> None:
+    answer = read_paid_answer(Response(status, body))
+    assert (answer.verdict, answer.created_id) == ("lost", ID)
+
+
+@pytest.mark.parametrize(
     ("status", "body", "verdict"),
     [
         # refused: nothing was created
@@ -174,7 +207,10 @@ def test_id_is_found_in_every_shape(body: dict[str, Any]) -> None:
         (403, "<html>forbidden</html>", "lost"),
         (404, {"detail": "Not Found"}, "lost"),
         (404, {"error": "Not Found"}, "lost"),
+        (405, {"code": "invalid_request", "message": "x", "data": None}, "lost"),
         (409, {}, "lost"),
+        (499, {"code": "invalid_request", "message": "x", "data": None}, "lost"),
+        (502, {"code": "bad_gateway", "message": "x", "error": {"code": "get_channel_failed"}}, "lost"),
         (413, "<html>too large</html>", "lost"),
         (421, {"message": "misdirected"}, "lost"),
         (460, "", "lost"),

@@ -224,7 +224,7 @@ def test_storage_that_tells_no_size_is_read_no_further_than_the_limit(monkeypatc
         ("file:///no/such/file.png", "does not exist"),
         ("/etc", "directory"),
         ("/etc/hostname/x.png", "does not exist"),
-        ("/" + "x" * 300, "longer than a path"),
+        ("/" + "x y." * 80, "longer than a path"),
         ("gs://bucket/a.png", "apache-airflow-providers-google for gs://"),
         ("nonsense://bucket/a.png", "not installed here (nonsense)"),
         ("ftps://host/a.png", "not installed here (ftps)"),
