@@ -100,7 +100,7 @@ class CreateGeneration(PaidCall):
         return self.payload
 
     def read(self, response: Response) -> PaidAnswer:
-        return read_paid_answer(response, secrets=self.secrets, item_names=self.item_names)
+        return read_paid_answer(response, secrets=self.secrets, item_names=self.item_names, sent=self.payload)
 
 
 @dataclass(frozen=True)

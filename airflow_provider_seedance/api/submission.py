@@ -98,7 +98,7 @@ class SubmissionRecord:
 
     def was_cleared(self, tries: Tries) -> bool:
         """Return whether a person cleared the task since this was written."""
-        if self.max_tries is None:
+        if self.max_tries is None or tries.most is None:
             return tries.first > self.first_try
         return tries.most != self.max_tries
 
@@ -358,16 +358,20 @@ _BEFORE_UPSTREAM = frozenset(
 _REFUSING_STATUSES = frozenset({400, 401, 402, 403, 404, 413})
 
 
-def read_paid_answer(response: Response, *, secrets: Iterable[str] = (), item_names: Sequence[str] = ()) -> PaidAnswer:
+def read_paid_answer(
+    response: Response, *, secrets: Iterable[str] = (), item_names: Sequence[str] = (), sent: bytes = b""
+) -> PaidAnswer:
     """
     Classify the response to a paid call. Parameters as :func:`~.errors.error_from`.
+
+    :param sent: The request's body: an id that a text quotes from it is not the one created.
 
     The one question is whether something may have been created, and doubt means yes (decisions.md#paying-once). Only
     two things prove that nothing was: a 4xx in the service's own error shape, and a 5xx with a code that comes before
     the upstream call. Proxies and CDNs write statuses, HTML and JSON too, and those prove nothing. A 429 was stopped
     before it began.
     """
-    status, created_id = response.status, find_created_id(response.body)
+    status, created_id = response.status, find_created_id(response.body, sent)
     if 200 <= status < 300 and created_id:
         return PaidAnswer("accepted", created_id)
     error = error_from(response, secrets=secrets, item_names=item_names)
@@ -399,25 +403,28 @@ def _proves_refusal(response: Response) -> bool:
 #: Names of an id, and of what may wrap one, in the order that they are searched (contract.md#create-response).
 _ID_NAMES = ("id", "task_id", "taskId", "Id", "generation_id")
 #: An id of the vendor's, wherever it is written (contract.md#create-response).
-_VENDOR_ID = re.compile(r"\basyn[A-Za-z]*_[A-Za-z0-9._-]{3,200}")
+_VENDOR_ID = re.compile(r"\basyn[A-Za-z]*_[A-Za-z0-9._-]{2,199}[A-Za-z0-9]")
 _MAX_DEPTH = 5
 
 
-def find_created_id(body: object) -> str | None:
-    """Return the first id in a body, whatever wraps it; one of the vendor's own form wins, even in a text."""
+def find_created_id(body: object, sent: bytes = b"") -> str | None:
+    """
+    Return the first id in a body, whatever wraps it; one of the vendor's own form wins, even in a text.
+
+    :param sent: The request's body: an id that a text quotes from it does not count.
+    """
     ids = list(_ids_in(body, 0))
     named = next((value for value in ids if value.startswith("asyn")), None)
-    return named or _id_in_text(body, 0) or (ids[0] if ids else None)
+    return named or _id_in_text(body, sent, 0) or (ids[0] if ids else None)
 
 
-def _id_in_text(node: object, depth: int) -> str | None:
+def _id_in_text(node: object, sent: bytes, depth: int) -> str | None:
     if isinstance(node, str):
-        found = _VENDOR_ID.search(node)
-        return found[0] if found else None
+        return next((found for found in _VENDOR_ID.findall(node) if found.encode() not in sent), None)
     members = node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ()
     if depth > _MAX_DEPTH:
         return None
-    return next(filter(None, (_id_in_text(member, depth + 1) for member in members)), None)
+    return next(filter(None, (_id_in_text(member, sent, depth + 1) for member in members)), None)
 
 
 def _ids_in(node: object, depth: int) -> Iterator[str]:

@@ -76,7 +76,7 @@ def pay(
         if answer.verdict == "lost":
             if answer.created_id is not None:
                 log.warning("The response is an error, but names %s %s.", store.kind.noun, answer.created_id)
-            if not may_resubmit:
+            if answer.created_id is not None or not may_resubmit:
                 return replace(intent, created_id=answer.created_id), answer.error
             may_resubmit = False
             log.warning("The response to a paid call was lost: %s Resubmitting.", answer.error)

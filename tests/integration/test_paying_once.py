@@ -326,12 +326,13 @@ def test_retries_lowered_in_the_dag_are_no_clearing(emulator: Emulator) -> None:
     assert emulator.stats()["posts"] == 1
 
 
-def test_lost_answer_that_names_the_generation_is_attached_to(emulator: Emulator) -> None:
+@pytest.mark.parametrize("on_ambiguous_submission", ["fail", "resubmit"])
+def test_lost_answer_that_names_the_generation_is_attached_to(emulator: Emulator, on_ambiguous_submission: str) -> None:
     task = video_task(wait_for_completion=False)
     task.run()
     made = emulator.generations()[0]["id"]
     emulator.fault(route="create", status=502, body=f"the upstream made {made}, and then it broke")
-    task = video_task()
+    task = video_task(on_ambiguous_submission=on_ambiguous_submission)
     with pytest.raises(SeedanceAmbiguousSubmissionError, match=made):
         task.run()
     assert task.run()["generation_id"] == made

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_seedance.api.calls import CreateGeneration
 from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.api.submission import (
     Phase,
@@ -114,6 +115,11 @@ def test_airflows_own_count_distinguishes_a_retry_from_clearing(first_try: int, 
     assert decision.action == action
 
 
+def test_count_that_is_not_given_never_passes_for_cleared() -> None:
+    stored = SubmissionRecord("same", 1_000_000.0, "delivered", 1, ID, max_tries=2)
+    assert decide(stored, fingerprint="same", first_try=1).action == "finish"
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -166,12 +172,20 @@ def test_id_is_found_in_every_shape(body: dict[str, Any]) -> None:
         (429, {"task_id": ID}),
         (502, {"error": {"message": f"the upstream made {ID}, and then it broke"}}),
         (500, f"<html>{ID}</html>"),
+        (504, f"No answer in time for {ID}."),
         (500, {"ResponseMetadata": {"Error": {"Code": "x", "Message": "x"}}, "Result": {"Id": ID}}),
     ],
 )
 def test_lost_answer_keeps_the_id_that_it_names(status: int, body: object) -> None:
     answer = read_paid_answer(Response(status, body))
     assert (answer.verdict, answer.created_id) == ("lost", ID)
+
+
+def test_refusal_that_quotes_an_id_from_the_request_is_a_refusal() -> None:
+    payload = json.dumps({"content": [{"video_url": {"url": f"https://example.com/{ID}.mp4"}}]}).encode()
+    body = {"code": "invalid_request", "message": f"cannot read https://example.com/{ID}.mp4", "data": None}
+    answer = CreateGeneration(payload).read(Response(400, body))
+    assert (answer.verdict, answer.created_id) == ("refused", None)
 
 
 @pytest.mark.parametrize(
