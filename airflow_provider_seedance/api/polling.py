@@ -56,6 +56,9 @@ INNER_FAILED_LIMIT = 3
 #: Fraction by which a wait is spread, so that triggers that start together drift apart.
 JITTER = 0.1
 
+#: Shared, because each generator takes 2.5 KB, and a triggerer holds a poller per generation.
+_RANDOM = random.Random()
+
 #: What is waited for.
 Waited = TypeVar("Waited", Generation, Asset)
 
@@ -122,13 +125,13 @@ class BasePoller(Generic[Waited]):
         submitted_at: float,
         poll_interval: float,
         counts: Mapping[str, Any] | None = None,
-        rng: random.Random | None = None,
+        rng: random.Random = _RANDOM,
     ) -> None:
         self.subject_id = subject_id
         self.deadline = deadline
         self.submitted_at = submitted_at
         self.poll_interval = poll_interval
-        self._rng = rng or random.Random()
+        self._rng = rng
         counts = counts or {}
         self._errors = int(counts.get("errors", 0))
         self._auth_refused = bool(counts.get("auth_refused", False))

@@ -54,8 +54,10 @@ class Run:
 
     run_id: str
     state: str = ""
-    #: Numbers of processes that held ``generate``, by its state at the time.
-    workers: dict[str, list[int]] = field(default_factory=dict)
+    #: Numbers of processes that held ``generate``, counted while it was deferred.
+    workers_while_deferred: list[int] = field(default_factory=list)
+    #: The same, counted at all other times, and while it changed its state.
+    workers_otherwise: list[int] = field(default_factory=list)
     posts: int = 0
     generated: dict[str, Any] = field(default_factory=dict)
     generation_id: str = ""
@@ -86,9 +88,9 @@ def run(stage: Stage, s3: Any) -> Run:
     def over() -> bool:
         before = airflow.rest.task_instance(DAG_ID, seen.run_id, "generate")
         workers = len(airflow.processes_of(before["id"]))
-        # counts only if the state was the same before and after counting
-        if airflow.rest.task_instance(DAG_ID, seen.run_id, "generate")["state"] == before["state"]:
-            seen.workers.setdefault(before["state"], []).append(workers)
+        after = airflow.rest.task_instance(DAG_ID, seen.run_id, "generate")
+        deferred = before["state"] == after["state"] == "deferred"
+        (seen.workers_while_deferred if deferred else seen.workers_otherwise).append(workers)
         seen.state = airflow.rest.run_state(DAG_ID, seen.run_id)
         return seen.state in ("success", "failed")
 
