@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_seedance.api.request import GenerationRequest
     from airflow_provider_seedance.api.submission import Tries
     from airflow_provider_seedance.hooks.seedance import SeedanceHook
+    from airflow_provider_seedance.jobs.store import SubmissionStore
 
 #: As ``SeedanceHook.default_conn_name``, which is not loaded to parse a Dag.
 DEFAULT_CONN_ID = "seedance_default"
@@ -83,6 +84,32 @@ class SeedanceTask:
         from airflow_provider_seedance.hooks.seedance import SeedanceHook
 
         return SeedanceHook(self.seedance_conn_id, clock=self.clock)
+
+
+class PayingTask(SeedanceTask):
+    """Mixin for tasks that make a paid call: records the delivery once Airflow has the task's success."""
+
+    #: What the task has returned: where it is recorded, and its id.
+    returned: tuple[SubmissionStore, str] | None = None
+    on_success_callback: Sequence[Any]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.on_success_callback = [*self.on_success_callback, _record_delivery]
+
+
+def _record_delivery(context: Context) -> None:
+    """
+    Record that what was paid for is delivered: clearing the task from now on asks for another one.
+
+    As an ``on_success_callback`` it runs after Airflow has stored the success; and also if a person ended the task
+    meanwhile, so it asks. A worker that dies before it leaves the record as it is, and clearing pays nothing. It is no
+    method: Airflow copies operators, and the copy would call the original's.
+    """
+    task: Any = context["task"]
+    if task.returned is not None:
+        store, created_id = task.returned
+        store.mark_delivered(created_id, task.tries(context), context["ti"])
 
 
 class PollingTask(SeedanceTask):

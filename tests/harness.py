@@ -70,6 +70,10 @@ class Task:
     deferrals: list[TaskDeferred] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
     clock: Clock = field(default_factory=QuickClock)
+    #: Airflow's own state of the task instance.
+    state: str = "running"
+    #: Called after Airflow has stored the success: raise :class:`WorkerCrash` there to die before its callbacks.
+    before_callbacks: Callable[[], None] = lambda: None
     #: When a sensor was rescheduled for the first time, as Airflow's database knows it.
     first_reschedule: datetime | None = None
 
@@ -91,11 +95,16 @@ class Task:
             self.try_number += 1
         if operator.multiple_outputs:
             self.xcom.update(result)
+        self.state = "success"
+        self.before_callbacks()
+        for callback in operator.on_success_callback:
+            callback(context)
         return json.loads(json.dumps(result))
 
     def clear(self) -> None:
         """Clear the task, which gives it as many further tries as it has retries."""
         self.max_tries = self.try_number - 1 + self.retries
+        self.state = "queued"
 
     def trigger(self, deferred: TaskDeferred) -> Any:
         """Run a deferral's trigger as a triggerer does, from its stored arguments to its first event."""
@@ -127,10 +136,14 @@ class Task:
             max_tries=self.max_tries,
             try_number=self.try_number,
             run_id=self.run_id,
+            dag_id="dag",
+            task_id=operator.task_id,
+            map_index=-1,
+            get_task_states=lambda **query: {self.run_id: {operator.task_id: self.state}},
             xcom_push=lambda key, value: self.xcom.__setitem__(key, value),
             get_first_reschedule_date=lambda context: self.first_reschedule,
         )
-        context: dict[str, Any] = {"ti": ti}
+        context: dict[str, Any] = {"ti": ti, "task": operator}
         if self.store is not None:
             context["task_state_store"] = self.store
         return operator, context

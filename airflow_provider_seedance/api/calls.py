@@ -16,8 +16,8 @@ from typing import IO, Any, ClassVar, Generic, TypeVar
 from airflow_provider_seedance.api.assets import BILLING_MODELS, Asset, AssetGroup, AssetType, result_items
 from airflow_provider_seedance.api.errors import error_from, read_error
 from airflow_provider_seedance.api.generation import Generation
+from airflow_provider_seedance.api.paid_answer import PaidAnswer, read_paid_answer, read_paid_failure
 from airflow_provider_seedance.api.response import Response
-from airflow_provider_seedance.api.submission import PaidAnswer, read_paid_answer, read_paid_failure
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceNotFoundError, SeedanceRequestError
 
 T = TypeVar("T")

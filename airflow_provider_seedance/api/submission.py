@@ -11,32 +11,18 @@ Invariants that must not be relaxed (decisions.md#paying-once):
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from airflow_provider_seedance.api.errors import error_from, is_asset_not_ready, is_error_envelope, read_error, retry_in
 from airflow_provider_seedance.api.generation import State, iso
-from airflow_provider_seedance.api.parse import as_id, as_mapping
-from airflow_provider_seedance.api.response import Response
-from airflow_provider_seedance.exceptions import (
-    SeedanceAmbiguousSubmissionError,
-    SeedanceError,
-    SeedanceServiceError,
-    SeedanceTransportError,
-)
+from airflow_provider_seedance.api.parse import as_mapping, as_text
+from airflow_provider_seedance.exceptions import SeedanceAmbiguousSubmissionError, SeedanceError, SeedanceServiceError
 
 Phase = Literal["intent", "submitted", "delivered", "reported"]
 _PHASES: frozenset[str] = frozenset({"intent", "submitted", "delivered", "reported"})
 RECORD_VERSION = 1
 
 OnAmbiguous = Literal["fail", "resubmit"]
-
-#: Attempts of a paid call, repeated only if nothing can have been created.
-SUBMIT_ATTEMPTS = 6
-#: Seconds before the second attempt; doubled for each further one.
-SUBMIT_BACKOFF = 5.0
 
 
 @dataclass(frozen=True)
@@ -79,12 +65,13 @@ class SubmissionRecord:
 
     :param fingerprint: SHA-256 of the request and the connection id.
     :param submitted_at: Unix seconds of the paid call; 0 if a release that did not record it wrote the record.
-    :param phase: ``intent`` before the call, ``submitted`` once the id is known, ``delivered`` once the operator
-        returned its result, ``reported`` once an ambiguous submission was raised.
+    :param phase: ``intent`` before the call, ``submitted`` once the id is known, ``delivered`` once Airflow
+        has the task's success, ``reported`` once an ambiguous submission was raised.
     :param first_try: Number of the first try since the task was last cleared, by the Dag's ``retries`` of that moment.
     :param max_tries: The task instance's ``max_tries``, which clearing changes and a retry does not; None in a record
         of release 0.1.0.
-    :param created_id: Known from phase ``submitted`` on.
+    :param created_id: Known from phase ``submitted`` on; before it, what a response whose meaning is in doubt named,
+        which may be no id that can be queried.
     :param known: For what can be listed: the ids that existed before the call.
     """
 
@@ -139,7 +126,7 @@ class SubmissionRecord:
                 submitted_at=float(record["submitted_at"]),
                 phase=record["phase"],
                 first_try=int(record["first_try"]),
-                created_id=as_id(record.get(kind.id_field)),
+                created_id=as_text(record.get(kind.id_field)),
                 known=tuple(map(str, record.get("known") or ())),
                 max_tries=None if record.get("max_tries") is None else int(record["max_tries"]),
             )
@@ -239,7 +226,9 @@ def _decide_same(
     if record.created_id is not None and remote == "running":
         return SubmissionDecision("attach", f"An earlier try submitted {known}, which is running: waiting for it.")
     if record.created_id is not None and remote == "succeeded":
-        return SubmissionDecision("finish", f"An earlier try submitted {known}, which succeeded: no new cost.")
+        again = " Clearing the task again after its success makes a new one."
+        message = f"An earlier try submitted {known}, which succeeded: no new cost.{again if cleared else ''}"
+        return SubmissionDecision("finish", message, warn=cleared)
     if record.created_id is not None and remote == "failed":
         message = f"An earlier try submitted {known}, which failed and is refunded: submitting again."
         return SubmissionDecision("submit", message)
@@ -283,161 +272,3 @@ def ambiguous_error(record: SubmissionRecord, kind: Kind = GENERATION, detail: s
         f"A paid call was sent at {when} and its response was lost{seen}: the {kind.noun} may exist and be "
         f"billed, and its id is unknown. {remedy}"
     )
-
-
-@dataclass(frozen=True)
-class PaidAnswer:
-    """
-    What became of a paid call.
-
-    :param verdict: ``accepted`` with an id; ``refused``, nothing was created; ``repeat``, nothing was created and
-        waiting helps; ``lost``, something may have been created.
-    :param created_id: With ``accepted``, and with ``lost`` if the response names one all the same.
-    :param error: With the others: the typed exception.
-    """
-
-    verdict: Literal["accepted", "refused", "repeat", "lost"]
-    created_id: str | None = None
-    error: SeedanceError | None = None
-
-    def retry_in(self, attempt: int) -> float | None:
-        """
-        Return when the call may be made again in place.
-
-        :param attempt: The number of the attempt that this is the answer to, from 1.
-        :returns: Seconds; None if it must not be repeated, or not here.
-        """
-        if self.verdict != "repeat" or self.error is None:
-            return None
-        return retry_in(self.error, attempt, attempts=SUBMIT_ATTEMPTS, backoff=SUBMIT_BACKOFF)
-
-    def require_id(self) -> str:
-        """
-        Return the id of what was created.
-
-        :raises SeedanceAmbiguousSubmissionError: The response was lost.
-        :raises SeedanceError: The typed exception of a refusal; nothing was created.
-        """
-        if self.error is None:
-            return str(self.created_id)
-        if self.verdict != "lost":
-            raise self.error
-        raise SeedanceAmbiguousSubmissionError(
-            f"The response to a paid call was lost: {self.error}",
-            code=self.error.code,
-            status=self.error.status,
-            request_id=self.error.request_id,
-        ) from self.error
-
-
-def read_paid_failure(error: SeedanceError) -> PaidAnswer:
-    """
-    Classify a paid call that got no response.
-
-    :param error: What it ended in. Only one that was sent can have created something.
-    """
-    if not isinstance(error, SeedanceTransportError):
-        return PaidAnswer("refused", error=error)  # it could not be sent, and will not be next time
-    return PaidAnswer("lost" if error.sent else "repeat", error=error)
-
-
-#: The gateway's codes with a 5xx that are known to come before its upstream is called (contract.md#http-status).
-_BEFORE_UPSTREAM = frozenset(
-    {
-        "build_request_failed",
-        "get_channel_failed",
-        "model_not_found",
-        "asset_copy_not_ready",
-        "not_implemented",
-        "api_not_implemented",
-    }
-)
-
-
-#: The 4xx with which the service refuses (contract.md#http-status). Others come from something on the way to it.
-_REFUSING_STATUSES = frozenset({400, 401, 402, 403, 404, 413})
-
-
-def read_paid_answer(
-    response: Response, *, secrets: Iterable[str] = (), item_names: Sequence[str] = (), sent: bytes = b""
-) -> PaidAnswer:
-    """
-    Classify the response to a paid call. Parameters as :func:`~.errors.error_from`.
-
-    :param sent: The request's body: an id that a text quotes from it is not the one created.
-
-    The one question is whether something may have been created, and doubt means yes (decisions.md#paying-once). Only
-    two things prove that nothing was: a 4xx in the service's own error shape, and a 5xx with a code that comes before
-    the upstream call. Proxies and CDNs write statuses, HTML and JSON too, and those prove nothing. A 429 was stopped
-    before it began.
-    """
-    status, created_id = response.status, find_created_id(response.body, sent)
-    if 200 <= status < 300 and created_id:
-        return PaidAnswer("accepted", created_id)
-    error = error_from(response, secrets=secrets, item_names=item_names)
-    if 200 <= status < 300:
-        said = f": {error}" if read_error(response.body) else "."
-        error = SeedanceServiceError(f"The service answered HTTP {status} without an id{said}", status=status)
-        return PaidAnswer("lost", error=error)
-    if created_id:
-        return PaidAnswer("lost", created_id, error)
-    if status == 429:
-        return PaidAnswer("repeat", error=error)
-    if not _proves_refusal(response):
-        return PaidAnswer("lost", error=error)
-    detail = read_error(response.body)
-    waiting_helps = detail is not None and is_asset_not_ready(detail)
-    return PaidAnswer("repeat" if waiting_helps else "refused", error=error)
-
-
-def _proves_refusal(response: Response) -> bool:
-    if not is_error_envelope(response.body):
-        return False
-    if response.status < 500:
-        return response.status in _REFUSING_STATUSES
-    outer = as_mapping(response.body)
-    code = outer.get("code") or as_mapping(outer.get("error")).get("code")  # the gateway's own is the outermost
-    return code in _BEFORE_UPSTREAM
-
-
-#: Names of an id, and of what may wrap one, in the order that they are searched (contract.md#create-response).
-_ID_NAMES = ("id", "task_id", "taskId", "Id", "generation_id")
-#: An id of the vendor's, wherever it is written (contract.md#create-response).
-_VENDOR_ID = re.compile(r"\basyn[A-Za-z]*_[A-Za-z0-9._-]{2,199}[A-Za-z0-9]")
-_MAX_DEPTH = 5
-
-
-def find_created_id(body: object, sent: bytes = b"") -> str | None:
-    """
-    Return the first id in a body, whatever wraps it; one of the vendor's own form wins, even in a text.
-
-    :param sent: The request's body: an id that a text quotes from it does not count.
-    """
-    ids = list(_ids_in(body, 0))
-    named = next((value for value in ids if value.startswith("asyn")), None)
-    return named or _id_in_text(body, sent, 0) or (ids[0] if ids else None)
-
-
-def _id_in_text(node: object, sent: bytes, depth: int) -> str | None:
-    if isinstance(node, str):
-        return next((found for found in _VENDOR_ID.findall(node) if found.encode() not in sent), None)
-    members = node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ()
-    if depth > _MAX_DEPTH:
-        return None
-    return next(filter(None, (_id_in_text(member, sent, depth + 1) for member in members)), None)
-
-
-def _ids_in(node: object, depth: int) -> Iterator[str]:
-    """Yield the ids of a node before those of its members."""
-    if depth > _MAX_DEPTH:
-        return
-    if isinstance(node, Mapping):
-        yield from filter(None, (as_id(node.get(name)) for name in _ID_NAMES))
-        if depth == 0 and (bare := as_id(node.get("data"))):
-            yield bare
-        for member in node.values():
-            if isinstance(member, Mapping | list):
-                yield from _ids_in(member, depth + 1)
-    elif isinstance(node, list):
-        for member in node:
-            yield from _ids_in(member, depth + 1)

@@ -95,14 +95,23 @@ class SubmissionStore:
         if self._store is not None:
             self._store.delete(self.kind.key)
 
-    def mark_delivered(self, created_id: str, tries: Tries) -> None:
+    def mark_delivered(self, created_id: str, tries: Tries, ti: Any) -> None:
         """
-        Record that the result is being returned: a worker that dies now is followed by one that only fetches it.
+        Record a delivery, if Airflow has stored the task's success.
 
-        A failure is logged and not raised: the result matters more, and clearing the task finds it by the record.
+        A failure is logged and not raised: clearing the task then returns the same result once more.
+
+        :param created_id: What was delivered.
+        :param tries: What Airflow keeps of the task instance's tries.
+        :param ti: The task instance.
         """
+        if self._store is None:
+            return
         try:
-            record = self.get()
+            states = ti.get_task_states(
+                dag_id=ti.dag_id, map_index=ti.map_index, task_ids=[ti.task_id], run_ids=[ti.run_id]
+            )
+            record = self.get() if "success" in states.get(ti.run_id, {}).values() else None
             if record is not None and record.created_id == created_id:
                 self.put(record.with_phase("delivered").at(tries))
         except Exception as e:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_seedance.api.calls import CreateGeneration, PaidCall
+from airflow_provider_seedance.api.parse import as_id
 from airflow_provider_seedance.api.polling import NOT_FOUND_GRACE
 from airflow_provider_seedance.api.request import encode_body, fingerprint
 from airflow_provider_seedance.api.submission import (
@@ -141,6 +142,8 @@ def submit_or_attach(
 
 def _query(hook: SeedanceHook, record: SubmissionRecord) -> tuple[Remote, Generation | None]:
     """Query a recorded generation. Any failure but the service's own "not found" is raised: unknown is never absent."""
+    if as_id(record.created_id) is None:  # it was named where an id should be, and is none that the service could find
+        return "not_found", None
     try:
         generation = hook.requery_generation(str(record.created_id))
     except SeedanceNotFoundError:

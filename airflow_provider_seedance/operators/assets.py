@@ -12,7 +12,7 @@ from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL
 from airflow_provider_seedance.api.redact import unwrap
 from airflow_provider_seedance.api.values import check_choice, check_seconds
 from airflow_provider_seedance.exceptions import SeedanceNotFoundError
-from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, PollingTask, SeedanceTask
+from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, PayingTask, PollingTask, SeedanceTask
 from airflow_provider_seedance.version_compat import (
     DEFAULT_DEFERRABLE,
     fail_without_retry,
@@ -44,7 +44,7 @@ class _AssetOperator(SeedanceTask, BaseOperator):
         return SubmissionStore(context, kind, clock=self.clock)
 
 
-class SeedanceCreateAssetGroupOperator(_AssetOperator):
+class SeedanceCreateAssetGroupOperator(PayingTask, _AssetOperator):
     """
     Create a group for assets, or find the existing one. Creating costs money per call; finding is free.
 
@@ -84,11 +84,11 @@ class SeedanceCreateAssetGroupOperator(_AssetOperator):
                 if_exists=self.if_exists,
                 tries=tries,
             )
-            store.mark_delivered(group_id, tries)
+            self.returned = (store, group_id)
             return group_id
 
 
-class SeedanceCreateAssetOperator(PollingTask, _AssetOperator):
+class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
     """
     Create an asset from an image, a video or audio, or find the existing one. Creating costs money per call.
 
@@ -197,10 +197,10 @@ class SeedanceCreateAssetOperator(PollingTask, _AssetOperator):
         return require_asset(finished, asset)
 
     def _result(self, context: Context, asset: Asset) -> dict[str, Any]:
-        """Record the delivery and return the result."""
+        """Return the result."""
         from airflow_provider_seedance.api.submission import ASSET
 
-        self._store(context, ASSET).mark_delivered(asset.asset_id, self.tries(context))
+        self.returned = (self._store(context, ASSET), asset.asset_id)
         return asset.to_result(group_id=unwrap(self.group_id))
 
 

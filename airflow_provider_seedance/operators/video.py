@@ -12,7 +12,7 @@ from airflow_provider_seedance.api.redact import Redacted, unwrap
 from airflow_provider_seedance.api.request import GenerationRequest, check_literals
 from airflow_provider_seedance.api.values import check_choice, check_seconds
 from airflow_provider_seedance.exceptions import SeedanceError
-from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, GenerationTask, PollingTask
+from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, GenerationTask, PayingTask, PollingTask
 from airflow_provider_seedance.telemetry.outlets import describe_outlets
 from airflow_provider_seedance.version_compat import (
     DEFAULT_DEFERRABLE,
@@ -54,7 +54,7 @@ CONTENT_FIELDS = (
 )
 
 
-class SeedanceGenerateVideoOperator(PollingTask, GenerationTask, BaseOperator):
+class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, BaseOperator):
     """
     Submit a generation, wait for it in the triggerer, and return the link to the video.
 
@@ -187,7 +187,7 @@ class SeedanceGenerateVideoOperator(PollingTask, GenerationTask, BaseOperator):
             if self.do_xcom_push:
                 context["ti"].xcom_push(key="generation_id", value=generation_id)
             if not self.wait_for_completion:
-                store.mark_delivered(generation_id, self.tries(context))
+                self.returned = (store, generation_id)
                 self._keep_lineage_facts(generation or Generation(generation_id=generation_id), request=_built(request))
                 return generation_id
             finished, generation = self._wait(self._poller(record), generation)
@@ -272,12 +272,12 @@ class SeedanceGenerateVideoOperator(PollingTask, GenerationTask, BaseOperator):
         generation: Generation | None,
         generation_id: str,
     ) -> dict[str, Any]:
-        """Record the delivery and return the result, or raise the error of an outcome that is no success."""
+        """Return the result, or raise the error of an outcome that is no success."""
         from airflow_provider_seedance.jobs.wait import require_generation
 
         built = _built(request)
         generation = require_generation(finished, generation, secrets=built.texts if built else ())
-        store.mark_delivered(generation_id, self.tries(context))
+        self.returned = (store, generation_id)
         self._keep_lineage_facts(generation, request=built)
         self.video_link = Redacted(generation.video_url or "")
         expected_tokens = built.expected_tokens() if built else None

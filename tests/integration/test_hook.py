@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from airflow_provider_seedance import __version__
-from airflow_provider_seedance.api.submission import SUBMIT_ATTEMPTS
+from airflow_provider_seedance.api.paid_answer import SUBMIT_ATTEMPTS
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import (
     SeedanceAmbiguousSubmissionError,

@@ -7,13 +7,14 @@ with real signals on a real Airflow, is in ``tests/e2e/test_faults.py``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
-from airflow_provider_seedance.api.submission import SUBMIT_ATTEMPTS
+from airflow_provider_seedance.api.paid_answer import SUBMIT_ATTEMPTS
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import (
     SeedanceAmbiguousSubmissionError,
@@ -266,6 +267,47 @@ def test_service_that_cannot_be_asked_never_means_absent(emulator: Emulator, fau
     assert emulator.stats()["posts"] == 1
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_clear_before_airflow_has_the_success_pays_nothing(emulator: Emulator, way: dict[str, Any]) -> None:
+    task = video_task(**way)
+
+    def die() -> None:
+        task.before_callbacks = lambda: None
+        raise WorkerCrash("after it returned")
+
+    task.before_callbacks = die
+    with pytest.raises(WorkerCrash):
+        task.run()
+    task.clear()
+    assert task.run()["generation_id"] == emulator.generations()[0]["id"]
+    assert emulator.stats()["created"] == 1
+    task.clear()
+    task.run()
+    assert emulator.stats()["created"] == 2
+
+
+def test_clear_of_a_task_that_a_person_failed_meanwhile_pays_nothing(emulator: Emulator) -> None:
+    task = video_task()
+    task.before_callbacks = lambda: setattr(task, "state", "failed")
+    task.run()
+    assert store_of(task).record["phase"] == "submitted"
+    task.clear()
+    task.run()
+    assert emulator.stats()["created"] == 1
+
+
+def test_own_success_callbacks_run_too(emulator: Emulator) -> None:
+    seen: list[str] = []
+
+    def note_phase(context: Any) -> None:
+        seen.append(context["task_state_store"].record["phase"])
+
+    task = video_task(on_success_callback=note_phase)
+    task.run()
+    assert seen == ["submitted"]
+    assert store_of(task).record["phase"] == "delivered"
+
+
 def test_clear_after_delivery_makes_a_new_video(emulator: Emulator) -> None:
     task = video_task()
     first = task.run()
@@ -337,6 +379,18 @@ def test_lost_answer_that_names_the_generation_is_attached_to(emulator: Emulator
         task.run()
     assert task.run()["generation_id"] == made
     assert emulator.stats()["created"] == 1
+
+
+def test_id_that_cannot_be_queried_is_named_until_a_person_clears(emulator: Emulator) -> None:
+    emulator.fault(route="create", accept=True, status=200, body=json.dumps({"id": "task 9/a"}))
+    task = video_task()
+    for _ in range(2):
+        with pytest.raises(SeedanceAmbiguousSubmissionError, match="task 9/a"):
+            task.run()
+    assert emulator.stats()["posts"] == 1
+    task.clear()
+    task.run()
+    assert emulator.stats()["posts"] == 2
 
 
 @pytest.mark.parametrize("failures", [1, 1000])

@@ -42,6 +42,17 @@ def worker_killed(case: Case, *, at: str, dag_id: str) -> None:
     assert case.service.stats()["posts"] == 1
 
 
+def worker_killed_and_cleared(case: Case, *, at: str) -> None:
+    """Kill the worker before the delivery is recorded, and clear the task: it finishes from the same generation."""
+    run = case.run(stand_still_at=at)
+    run.wait_until_it_stands_still()
+    run.kill_worker()
+    case.wait_until_delivered()
+    run.clear()
+    case.wait_until_delivered()
+    assert case.service.stats()["posts"] == 1
+
+
 def worker_stalled_and_replaced(case: Case) -> None:
     """Stall the worker before it pays until Airflow has started another try, then resume it: too late to pay."""
     run = case.run(stand_still_at="before intent")
@@ -314,8 +325,9 @@ _POINTS = {
     "after submitted": "after the id is recorded",
     "before deferral": "before it defers",
     "execute_complete": "when execute_complete begins",
-    "before delivered": "during execute_complete",
-    "after delivered": "after delivery is recorded and before Airflow knows",
+    "before return": "just before it returns the result",
+    "before delivered": "after its success, before the delivery is recorded",
+    "after delivered": "after the delivery is recorded",
 }
 _WAYS = {"deferring": DEFERRING, "waiting": WAITING}
 
@@ -346,6 +358,10 @@ def _cases() -> tuple[list[Case], list[Case]]:
         Case(
             "worker killed between intent and call",
             partial(worker_killed_with_the_answer_unknown, at="after intent"),
+        ),
+        Case(
+            "worker killed before the delivery is recorded, then cleared",
+            partial(worker_killed_and_cleared, at="before delivered"),
         ),
         Case("worker stalled before the intent, replaced, and going on", worker_stalled_and_replaced),
         Case("answer lost: connection broken", partial(answer_lost, drop="after_body"), unknown=1),

@@ -65,12 +65,17 @@ class StoppableGenerateVideoOperator(SeedanceGenerateVideoOperator):
     """The operator, with points before and after its methods and its writes."""
 
     def execute(self, context: Any) -> Any:
-        self._watch(context)
-        return super().execute(context)
+        stand_still = self._watch(context)
+        result = super().execute(context)
+        stand_still.at("before return")
+        return result
 
     def execute_complete(self, context: Any, event: Any = None) -> Any:
-        self._watch(context).at("execute_complete")
-        return super().execute_complete(context, event)
+        stand_still = self._watch(context)
+        stand_still.at("execute_complete")
+        result = super().execute_complete(context, event)
+        stand_still.at("before return")
+        return result
 
     def _defer(self, poller: Any) -> NoReturn:
         self._stand_still.at("before deferral")
