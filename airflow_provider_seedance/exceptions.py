@@ -9,7 +9,7 @@ Base64 payload: whoever builds one passes the service's text through
 from __future__ import annotations
 
 import importlib
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 #: What content moderation rejected: the request, or the finished video.
 ModerationStage = Literal["input", "output"]
@@ -42,6 +42,11 @@ class SeedanceError(Exception):
         self.code = code
         self.status = status
         self.request_id = request_id
+
+    def prefixed(self, text: str) -> Self:
+        """Return the same error, with what a person has to know as well in front of its message."""
+        self.args = (f"{text} {self}",)
+        return self
 
 
 class SeedanceRequestError(SeedanceError):

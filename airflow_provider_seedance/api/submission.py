@@ -241,6 +241,17 @@ def _decide_same(
     return SubmissionDecision("fail", f"{doubt}.", warn=True)
 
 
+def superseded(record: SubmissionRecord, kind: Kind = GENERATION) -> str:
+    """Say what an earlier paid call may still cost, for the error of the call that was to replace it."""
+    if record.created_id is None:
+        return f"An earlier paid call was sent at {_when(record)}, its response was lost, and it may be billed."
+    return f"An earlier paid call, sent at {_when(record)}, made {kind.noun} {record.created_id}, which may be billed."
+
+
+def _when(record: SubmissionRecord) -> str:
+    return (iso(record.submitted_at) if record.submitted_at else None) or "an unknown time"
+
+
 def ambiguous_error(record: SubmissionRecord, kind: Kind = GENERATION, detail: str = "") -> SeedanceError:
     """
     Build the exception for a paid call whose response was lost.
@@ -249,7 +260,7 @@ def ambiguous_error(record: SubmissionRecord, kind: Kind = GENERATION, detail: s
     :param kind: What was submitted.
     :param detail: What was seen of the response, redacted.
     """
-    when = iso(record.submitted_at) if record.submitted_at else "an unknown time"
+    when = _when(record)
     seen = f" ({detail.rstrip('.')})" if detail else ""
     if record.created_id is not None:
         what = f"failed{seen}, but names" if detail else "was accepted, and the service does not know"

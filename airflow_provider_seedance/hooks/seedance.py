@@ -196,19 +196,27 @@ class SeedanceHook(BaseHook):
 
     def requery_generation(self, generation_id: str) -> Generation:
         """
-        Query a generation that was paid for. Free.
+        Query a generation that was paid for. Free. Whatever is raised names it.
 
         :param generation_id: Its id.
         :raises SeedanceNotFoundError: The service itself says that it does not know it.
         :raises SeedanceServiceError: Something else answered in its place, whatever it said: a retry may help.
         :raises SeedanceError: The typed exception of any other failure.
         """
+        return self._requery("generation", generation_id, GetGeneration(check_generation_id(generation_id)))
+
+    def requery_asset(self, asset_id: str) -> Asset:
+        """Query an asset that was paid for. Free. Raises as :meth:`requery_generation`."""
+        return self._requery("asset", asset_id, GetAsset(check_asset_id(asset_id)))
+
+    def _requery(self, noun: str, subject_id: str, call: Call[T]) -> T:
         try:
-            return self.get_generation(generation_id)
+            return self._read_with_retries(call)
         except SeedanceError as e:
+            about = f"The {noun} {subject_id} was paid for and cannot be queried."
             if e.status is None or e.is_from_service:
-                raise
-            raise SeedanceServiceError(str(e), code=e.code, status=e.status, request_id=e.request_id) from e
+                raise e.prefixed(about) from None
+            raise SeedanceServiceError(f"{about} {e}", code=e.code, status=e.status, request_id=e.request_id) from None
 
     def list_models(self) -> list[str]:
         """

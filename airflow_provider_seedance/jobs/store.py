@@ -68,18 +68,20 @@ class SubmissionStore:
             with attempt:
                 self.put(record)
 
-    def clear_with_retries(self) -> None:
+    def restore(self, before: SubmissionRecord | None) -> None:
         """
-        Delete the record of a call that created nothing, with the same patience: left behind, it would claim doubt.
+        Undo the intent of a call that created nothing, with the same patience: left behind, it would claim doubt.
 
         A failure is logged and not raised: what refused the call matters more.
+
+        :param before: The record to put back; None deletes it.
         """
         try:
             for attempt in self._retrying():
                 with attempt:
-                    self.clear()
+                    self.clear() if before is None else self.put(before)
         except Exception as e:
-            log.warning("The record of a call that created nothing could not be deleted: %s", type(e).__name__)
+            log.warning("The intent of a call that created nothing could not be undone: %s", type(e).__name__)
 
     def _retrying(self) -> Retrying:
         return Retrying(

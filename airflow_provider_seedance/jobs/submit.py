@@ -23,6 +23,7 @@ from airflow_provider_seedance.api.submission import (
     Tries,
     ambiguous_error,
     decide,
+    superseded,
 )
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceNotFoundError
 from airflow_provider_seedance.files.inputs import load_media
@@ -44,6 +45,7 @@ def pay(
     intent: SubmissionRecord,
     *,
     summary: str,
+    earlier: SubmissionRecord | None = None,
     on_ambiguous_submission: OnAmbiguous = "fail",
 ) -> tuple[SubmissionRecord, SeedanceError | None]:
     """
@@ -52,9 +54,10 @@ def pay(
     :param call: The call.
     :param intent: The record to write before it.
     :param summary: What is paid for, for the log.
+    :param earlier: The record of another paid call that may be billed. It is put back if this one creates nothing.
     :param on_ambiguous_submission: ``"resubmit"`` makes the call once more if its response is lost.
     :returns: The record with the id; or the intent, which stays stored, and what was seen of the lost response.
-    :raises SeedanceError: The typed exception of a refusal. Nothing was created, and no record is left.
+    :raises SeedanceError: The typed exception of a refusal. Nothing was created, and no record is left but ``earlier``.
     """
     may_resubmit = on_ambiguous_submission == "resubmit"
     _ = hook.endpoint  # read before the intent is stored: if that fails, nothing was sent
@@ -64,7 +67,7 @@ def pay(
         try:
             store.put(intent)
         except Exception:  # it may have been written all the same
-            store.clear_with_retries()
+            store.restore(earlier)
             raise
         answer = hook.send(call)  # the one line that costs money
         if answer.verdict == "accepted":
@@ -75,20 +78,26 @@ def pay(
             return record, None
         assert answer.error is not None
         if answer.verdict == "lost":
-            if answer.created_id is not None:
-                log.warning("The response is an error, but names %s %s.", store.kind.noun, answer.created_id)
-            if answer.created_id is not None or not may_resubmit:
-                return replace(intent, created_id=answer.created_id), answer.error
-            may_resubmit = False
+            lost = replace(intent, created_id=answer.created_id)
+            if lost.created_id is not None:
+                log.warning("The response is an error, but names %s %s.", store.kind.noun, lost.created_id)
+            if lost.created_id is not None or not may_resubmit:
+                return lost, _after(earlier, store, answer.error)
+            may_resubmit, earlier = False, lost
             log.warning("The response to a paid call was lost: %s Resubmitting.", answer.error)
             continue
-        store.clear_with_retries()
+        store.restore(earlier)
         wait = answer.retry_in(attempt)
         if wait is None:
-            raise answer.error
+            raise _after(earlier, store, answer.error)
         log.warning("%s Nothing was created. Retrying in %.0f s.", answer.error, wait)
         hook.clock.sleep(wait)
         attempt += 1
+
+
+def _after(earlier: SubmissionRecord | None, store: SubmissionStore, error: SeedanceError) -> SeedanceError:
+    """Return an error that does not let a person forget an earlier paid call."""
+    return error if earlier is None else error.prefixed(f"{superseded(earlier, store.kind)} Submitted again:")
 
 
 def submit_or_attach(
@@ -133,7 +142,9 @@ def submit_or_attach(
     if record is None or decision.action == "submit":
         if isinstance(request, SeedanceError):
             raise request
-        return _submit(hook, store, request, digest, tries, on_ambiguous_submission), None
+        settled = record is None or record.phase == "delivered" or remote == "failed"
+        earlier = None if settled else record
+        return _submit(hook, store, request, digest, tries, earlier, on_ambiguous_submission), None
     if decision.action == "fail":
         raise reported(store, record.with_phase("reported").at(tries))
     count("reattached")
@@ -158,6 +169,7 @@ def _submit(
     request: GenerationRequest,
     digest: str,
     tries: Tries,
+    earlier: SubmissionRecord | None,
     on_ambiguous_submission: OnAmbiguous,
 ) -> SubmissionRecord:
     for warning in request.warnings:
@@ -169,6 +181,7 @@ def _submit(
         CreateGeneration(encode_body(body), request.item_names, request.texts),
         SubmissionRecord(digest, hook.clock.now(), "intent", tries.first, max_tries=tries.most),
         summary=_summary(request),
+        earlier=earlier,
         on_ambiguous_submission=on_ambiguous_submission,
     )
     if lost is None:
@@ -191,8 +204,11 @@ def _summary(request: GenerationRequest) -> str:
 
 
 def reported(store: SubmissionStore, record: SubmissionRecord, detail: str = "") -> SeedanceError:
-    """Record that a lost response is being raised, and return its exception."""
-    store.put(record)
+    """Record that a lost response is being raised, and return its exception, whatever becomes of the record."""
+    try:
+        store.put(record)
+    except Exception as e:
+        log.warning("It could not be recorded that this is raised: %s", type(e).__name__)
     return ambiguous_error(record, store.kind, detail)
 
 

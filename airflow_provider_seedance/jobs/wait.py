@@ -130,7 +130,7 @@ def complete_asset(hook: SeedanceHook, event: object) -> tuple[str, Finished, As
     """Read a trigger's event and fetch its asset. Returns as :func:`complete_generation`."""
     asset_id, finished = from_event(event, key="asset_id")
     fetched = finished.outcome in ("succeeded", "failed")
-    return asset_id, finished, hook.get_asset(asset_id) if fetched else None
+    return asset_id, finished, hook.requery_asset(asset_id) if fetched else None
 
 
 def require_generation(finished: Finished, generation: Generation | None, *, secrets: Iterable[str] = ()) -> Generation:

@@ -381,6 +381,73 @@ def test_lost_answer_that_names_the_generation_is_attached_to(emulator: Emulator
     assert emulator.stats()["created"] == 1
 
 
+@pytest.mark.parametrize("written", [True, False])
+def test_doubt_is_told_even_if_that_cannot_be_recorded(emulator: Emulator, written: bool) -> None:
+    emulator.fault(route="create", drop="after_body")
+    task = video_task()
+
+    def be_unreachable(value: Any) -> None:
+        if value["phase"] == "reported":
+            raise ConnectionError
+
+    if written:
+        store_of(task).after_set = be_unreachable
+    else:
+        store_of(task).before_set = be_unreachable
+    with pytest.raises(SeedanceAmbiguousSubmissionError, match="may exist and be billed"):
+        task.run()
+
+
+def test_refusal_of_a_resubmission_names_the_lost_call_and_keeps_its_record(emulator: Emulator) -> None:
+    emulator.fault(route="create", drop="after_body")
+    emulator.fault(route="create", status=400, body='{"code": "invalid_request", "message": "x", "data": null}')
+    task = video_task(on_ambiguous_submission="resubmit")
+    with pytest.raises(SeedanceRequestError, match=r"An earlier paid call was sent at .* may be billed"):
+        task.run()
+    assert store_of(task).record["phase"] == "intent"
+    assert emulator.stats()["posts"] == 2
+
+
+def test_submission_that_replaces_a_running_generation_and_is_refused_names_it(emulator: Emulator) -> None:
+    task = video_task()
+    die_at(task, "submitted", written=True)
+    with pytest.raises(WorkerCrash):
+        task.run()
+    running = emulator.generations()[0]["id"]
+    task.make = video_task(prompt="a dog").make
+    task.clear()
+    emulator.fault(route="create", status=400, body='{"code": "invalid_request", "message": "x", "data": null}')
+    with pytest.raises(SeedanceRequestError, match=running):
+        task.run()
+    task.run()
+    assert emulator.stats()["created"] == 2
+
+
+@pytest.mark.parametrize("where", ["retry", "completion"])
+def test_generation_that_cannot_be_queried_is_named(emulator: Emulator, where: str) -> None:
+    task = video_task(deferrable=where == "completion")
+    if where == "retry":
+        die_at(task, "submitted", written=True)
+        with pytest.raises(WorkerCrash):
+            task.run()
+    else:
+        finish = task.trigger
+
+        def revoke_key(deferred: TaskDeferred) -> Any:
+            event = finish(deferred)
+            emulator.set_api_keys("sk-new")
+            return event
+
+        task.trigger = revoke_key  # type: ignore[method-assign]
+    generation = emulator.generations()
+    if where == "retry":
+        emulator.set_api_keys("sk-new")
+    with pytest.raises(SeedanceAuthError) as refused:
+        task.run()
+    generation = generation or emulator.generations()
+    assert generation[0]["id"] in str(refused.value)
+
+
 def test_id_that_cannot_be_queried_is_named_until_a_person_clears(emulator: Emulator) -> None:
     emulator.fault(route="create", accept=True, status=200, body=json.dumps({"id": "task 9/a"}))
     task = video_task()
