@@ -11,20 +11,38 @@ from typing import Any
 from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
-from airflow_provider_seedance.exceptions import NON_RETRYABLE_ERRORS, SeedanceRateLimitError
+from airflow_provider_seedance.api.limits import MAX_WAIT_IN_PLACE
+from airflow_provider_seedance.exceptions import NON_RETRYABLE_ERRORS, SeedanceError, SeedanceRateLimitError
 
 _BEFORE_3_1 = tuple(int(part) for part in airflow_version.split(".")[:2]) < (3, 1)
 
-#: Seconds before the next try after a rate limit.
+#: Seconds before the next try after a rate limit, if the service does not ask for more.
 RATE_LIMIT_RETRY_DELAY = 120
+#: Seconds that a ``Retry-After`` delays the next try at most.
+MAX_RETRY_DELAY = 24 * 3600.0
 
 
-def _retry_policy() -> Any:
-    try:
-        from airflow.providers.common.compat.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
-    except ImportError:  # Airflow < 3.3: the operators raise AirflowFailException instead
-        return None
-    return ExceptionRetryPolicy(
+try:
+    from airflow.providers.common.compat.sdk import ExceptionRetryPolicy, RetryAction, RetryDecision, RetryRule
+except ImportError:  # Airflow < 3.3: the operators raise AirflowFailException instead
+    #: The operators' default ``retry_policy``: which errors are retried. None before Airflow 3.3.
+    SEEDANCE_RETRY_POLICY: Any = None
+else:
+
+    class SeedanceRetryPolicy(ExceptionRetryPolicy):
+        """Decides by the exception's type, and lets a ``Retry-After`` of the service win if it is the longer wait."""
+
+        def evaluate(self, exception: BaseException, *args: Any, **kwargs: Any) -> RetryDecision:
+            """Return whether and when to retry. Parameters as Airflow's ``RetryPolicy.evaluate``."""
+            decision = super().evaluate(exception, *args, **kwargs)
+            asked = getattr(exception, "retry_after", None) if isinstance(exception, SeedanceError) else None
+            usual = decision.retry_delay.total_seconds() if decision.retry_delay else MAX_WAIT_IN_PLACE
+            if decision.action is RetryAction.FAIL or asked is None or asked <= usual:
+                return decision
+            delay = timedelta(seconds=min(asked, MAX_RETRY_DELAY))
+            return RetryDecision.retry(delay=delay, reason="The service named the time of the next try.")
+
+    SEEDANCE_RETRY_POLICY = SeedanceRetryPolicy(
         rules=[
             RetryRule(
                 exception=list(NON_RETRYABLE_ERRORS),
@@ -39,10 +57,6 @@ def _retry_policy() -> Any:
             ),
         ]
     )
-
-
-#: The operators' default ``retry_policy``: which errors are retried. None before Airflow 3.3, which has no policies.
-SEEDANCE_RETRY_POLICY = _retry_policy()
 
 
 @contextmanager

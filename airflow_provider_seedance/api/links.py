@@ -17,6 +17,14 @@ DEFAULT_LINK_LIFE = 12 * 3600.0
 
 #: Signature schemes that give a start and a lifetime: TOS (the vendor's own), S3, GCS, OSS.
 _DATED = ("x-tos", "x-amz", "x-goog", "x-oss")
+#: Baidu's signature: version, access key, start, seconds.
+_BAIDU = re.compile(r"^bce-auth-v\d/[^/]+/([^/]+)/(\d{1,9})/")
+#: Parameters of Akamai's signatures, and the time in one.
+_AKAMAI = ("hdnts", "hdnea", "hdntl", "__token__", "__gda__")
+_EXPIRES_IN = re.compile(r"(?:^|~)exp=(\d{1,12})")
+_HEX = re.compile(r"[0-9a-fA-F]{1,9}")
+#: In 2001, Unix seconds. A smaller number is a lifetime.
+_FIRST_MOMENT = 1e9
 
 
 def link_expiry(url: str) -> float | None:
@@ -31,18 +39,39 @@ def link_expiry(url: str) -> float | None:
     except ValueError:
         return None
     for scheme in _DATED:
-        signed_at = _iso_basic(query.get(f"{scheme}-date"))
+        signed_at = _time(query.get(f"{scheme}-date"))
         life = as_number(query.get(f"{scheme}-expires"))
         if signed_at is not None and life is not None:
             return as_epoch(signed_at + life)
-    return as_epoch(query.get("expires")) or as_epoch(query.get("q-sign-time", "").rpartition(";")[2])
+    if baidu := _BAIDU.search(query.get("authorization", "")):
+        return _moment((_time(baidu[1]) or 0) + float(baidu[2]))
+    if "sig" in query and (azure := _time(query.get("se"))) is not None:
+        return azure
+    found = (
+        query.get("expires"),
+        query.get("x-expires"),
+        query.get("q-sign-time", "").rpartition(";")[2],
+        query.get("auth_key", "").partition("-")[0],
+        query.get("e") if "token" in query else None,
+        int(query["ex"], 16) if "hm" in query and _HEX.fullmatch(query.get("ex", "")) else None,
+        *(found[1] for name in _AKAMAI if (found := _EXPIRES_IN.search(query.get(name, "")))),
+    )
+    return next(filter(None, map(_moment, found)), None)
 
 
-def _iso_basic(text: str | None) -> float | None:
+def _moment(value: object) -> float | None:
+    """Return Unix seconds, None for a lifetime: where ``expires`` is one, nothing says when it began."""
+    epoch = as_epoch(value)
+    return epoch if epoch is not None and epoch >= _FIRST_MOMENT else None
+
+
+def _time(text: str | None) -> float | None:
+    """Read a time in ISO 8601, basic or extended, in UTC if it has no zone."""
     try:
-        return datetime.strptime(text or "", "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        moment = datetime.fromisoformat(text or "")
     except ValueError:
         return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 class LinkRefusedError(SeedanceServiceError):

@@ -20,7 +20,7 @@ from typing import Any, Generic, Literal, TypeVar
 from airflow_provider_seedance.api.assets import Asset
 from airflow_provider_seedance.api.calls import Call, GetAsset, GetGeneration
 from airflow_provider_seedance.api.errors import is_transient
-from airflow_provider_seedance.api.generation import Generation
+from airflow_provider_seedance.api.generation import Generation, iso
 from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL, DEFAULT_POLL_INTERVAL
 from airflow_provider_seedance.exceptions import (
     SeedanceAuthError,
@@ -224,16 +224,18 @@ class BasePoller(Generic[Waited]):
     ) -> PollDecision:
         """Poll again, no later than the deadline, which gets one last poll before the timeout."""
         if now >= self.deadline:
-            return self._timeout()
+            return self._timeout(now)
         return PollAgain(min(now + wait, self.deadline), refresh_connection, warning)
 
-    def _timeout(self) -> Finished:
+    def _timeout(self, now: float) -> Finished:
+        # with both times, because the clocks of worker and triggerer may differ
+        times = f"submitted at {iso(self.submitted_at)}, deadline {iso(self.deadline)}, now {iso(now)}"
         last = f" The last polls failed ({self._last_error})." if self._last_error else ""
         return Finished(
             "timeout",
             "timeout",
-            f"The timeout expired before {self.noun.lower()} {self.subject_id} finished.{last} {self.unfinished} "
-            "Raise 'timeout' if this is usual.",
+            f"The timeout expired before {self.noun.lower()} {self.subject_id} finished ({times}).{last} "
+            f"{self.unfinished} Raise 'timeout' if this is usual.",
         )
 
     def _error(self, reason: str, what: str) -> Finished:

@@ -95,6 +95,8 @@ class GenerationRequest:
     :param return_last_frame: Ask for the video's last frame as an image too. Default: False.
     :param seed: A number from 0 to make results alike, or -1 for a random one; None sends none.
     :param extra_body: Further fields of the request, sent unchecked.
+    :param model_is_given: False if ``model`` is a default that may be edited, such as the connection's: that makes no
+        other request of it. Default: True.
     :raises SeedanceRequestError: With the parameter as ``field``, and the remedy in its message.
     """
 
@@ -115,6 +117,7 @@ class GenerationRequest:
     return_last_frame: bool = _parameter(values.boolean, False, sent="if set")
     seed: int | None = _parameter(values.seed_number, sent="if set")
     extra_body: Mapping[str, Any] | None = _parameter(_further_fields)
+    model_is_given: bool = attrs.field(default=True, eq=False)
     _content: Content = attrs.field(init=False, eq=False)
 
     @_content.default
@@ -188,6 +191,8 @@ class GenerationRequest:
         :returns: JSON with sorted keys: media as given, links without their signature, ``data:`` URIs as their SHA-256.
         """
         body = self._governed_fields([canonical_media(item.value) for item in self.media])
+        if not self.model_is_given:
+            body["model"] = limits.DEFAULT_MODEL
         return canonical_json({**body, **canonical_extra(self.extra_body or {})})
 
     def expected_tokens(self) -> int | None:
@@ -212,7 +217,7 @@ class GenerationRequest:
 
 
 def _parameters() -> list[attrs.Attribute[Any]]:
-    return [field for field in attrs.fields(GenerationRequest) if field.init]
+    return [field for field in attrs.fields(GenerationRequest) if "take" in field.metadata]
 
 
 def _sent_parameters() -> dict[str, attrs.Attribute[Any]]:

@@ -21,6 +21,8 @@ from airflow_provider_seedance.exceptions import SeedanceAmbiguousSubmissionErro
 Phase = Literal["intent", "submitted", "delivered", "reported"]
 _PHASES: frozenset[str] = frozenset({"intent", "submitted", "delivered", "reported"})
 RECORD_VERSION = 1
+#: Seconds by which the clocks of two workers may differ.
+CLOCK_TOLERANCE = 3600.0
 
 OnAmbiguous = Literal["fail", "resubmit"]
 
@@ -103,10 +105,11 @@ class SubmissionRecord:
         }
 
     @classmethod
-    def from_dict(cls, data: object, kind: Kind = GENERATION) -> SubmissionRecord:
+    def from_dict(cls, data: object, kind: Kind = GENERATION, *, now: float | None = None) -> SubmissionRecord:
         """
         Read a stored record.
 
+        :param now: Unix seconds, to refuse a time of submission that lies ahead: a wait from there might never end.
         :raises SeedanceServiceError: It is of an unknown version or damaged. It is not guessed at: a wrong guess could
             pay twice.
         """
@@ -136,6 +139,12 @@ class SubmissionRecord:
         needs_id = loaded.phase in ("submitted", "delivered")
         if not known_phase or (needs_id and not loaded.created_id) or not 0 <= loaded.submitted_at < 1e11:
             raise _damaged(kind)
+        if now is not None and loaded.submitted_at > now + CLOCK_TOLERANCE:
+            raise SeedanceServiceError(
+                f"The stored submission record says that the {kind.noun} was submitted at {iso(loaded.submitted_at)}, "
+                f"which lies ahead: it is {iso(now)} here. Correct the clock of the machine that is wrong and retry, "
+                f"or delete the key {kind.key!r} from the task's state store after checking the account."
+            )
         return loaded
 
     def with_phase(self, phase: Phase, **changes: Any) -> SubmissionRecord:

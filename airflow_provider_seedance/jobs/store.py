@@ -51,7 +51,7 @@ class SubmissionStore:
         :raises SeedanceServiceError: There is one that this release cannot read.
         """
         data = self._store.get(self.kind.key) if self._store is not None else None
-        return None if data is None else SubmissionRecord.from_dict(data, self.kind)
+        return None if data is None else SubmissionRecord.from_dict(data, self.kind, now=self._clock.now())
 
     def put(self, record: SubmissionRecord) -> None:
         """Write the record."""

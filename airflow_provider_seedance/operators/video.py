@@ -226,6 +226,7 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
             reference_videos=unwrap(self.reference_videos),
             reference_audios=unwrap(self.reference_audios),
             model=unwrap(self.model) or self.hook.endpoint.model or DEFAULT_MODEL,
+            model_is_given=bool(unwrap(self.model)),
             resolution=unwrap(self.resolution),
             ratio=unwrap(self.ratio),
             duration=unwrap(self.duration),

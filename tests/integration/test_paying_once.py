@@ -448,6 +448,19 @@ def test_generation_that_cannot_be_queried_is_named(emulator: Emulator, where: s
     assert generation[0]["id"] in str(refused.value)
 
 
+def test_default_model_edited_in_the_connection_is_no_other_request(
+    emulator: Emulator, connect: Callable[..., None]
+) -> None:
+    task = video_task()
+    die_at(task, "submitted", written=True)
+    with pytest.raises(WorkerCrash):
+        task.run()
+    connect({"model": "seedance-2.0-fast"}, host=emulator.url)
+    task.clear()
+    task.run()
+    assert emulator.stats()["created"] == 1
+
+
 def test_id_that_cannot_be_queried_is_named_until_a_person_clears(emulator: Emulator) -> None:
     emulator.fault(route="create", accept=True, status=200, body=json.dumps({"id": "task 9/a"}))
     task = video_task()

@@ -199,6 +199,25 @@ def test_the_policy_retries_what_a_retry_can_help(error: SeedanceError) -> None:
 
 
 @on_airflow_with_policies
+@pytest.mark.parametrize(
+    ("error", "asked", "decision"),
+    [
+        (SeedanceRateLimitError("m"), 600.0, ("retry", timedelta(seconds=600))),
+        (SeedanceRateLimitError("m"), 5.0, ("retry", timedelta(seconds=120))),
+        (SeedanceServiceError("m"), 600.0, ("retry", timedelta(seconds=600))),
+        (SeedanceServiceError("m"), 5.0, ("default", None)),
+        (SeedanceServiceError("m"), 1e300, ("retry", timedelta(days=1))),
+        (SeedanceAuthError("m"), 600.0, ("fail", None)),
+    ],
+)
+def test_a_long_wait_that_the_service_asks_for_delays_the_retry(
+    error: SeedanceError, asked: float, decision: tuple[str, timedelta | None]
+) -> None:
+    error.retry_after = asked
+    assert decide(SEEDANCE_RETRY_POLICY, error) == decision
+
+
+@on_airflow_with_policies
 def test_the_policy_leaves_other_peoples_errors_alone() -> None:
     assert decide(SEEDANCE_RETRY_POLICY, KeyError("x")) == ("default", None)
 

@@ -39,6 +39,12 @@ def of(**arguments: Any) -> str:
             "q-sign-algorithm=sha1&q-ak=A&q-sign-time=3;4&q-key-time=3;4&q-header-list=&q-url-param-list=&q-signature=b",
         ),
         ("auth_key=1-0-0-aa", "auth_key=2-0-0-bb"),
+        ("x-expires=1&x-signature=aa", "x-expires=2&x-signature=bb"),
+        ("e=1&token=k:aa", "e=2&token=k:bb"),
+        ("authorization=bce-auth-v1/k/2026-04-27T11:15:06Z/60/host/aa", "authorization=bce-auth-v1/k/x/60/host/bb"),
+        ("ex=1&is=1&hm=aa", "ex=2&is=2&hm=bb"),
+        ("hdnts=exp=1~acl=/*~hmac=aa", "hdnts=exp=2~acl=/*~hmac=bb"),
+        ("__token__=exp=1~hmac=aa", "__token__=exp=2~hmac=bb"),
     ],
 )
 @pytest.mark.parametrize("place", ["first_frame", "reference_images", "content", "extra_body"])
@@ -175,3 +181,15 @@ def test_link_in_a_prompt_is_part_of_the_prompt() -> None:
 )
 def test_fingerprint_is_a_sha256_that_later_versions_must_keep(arguments: dict[str, Any], expected: str) -> None:
     assert of(**arguments) == expected
+
+
+def test_fingerprint_stays_when_supabase_signs_a_link_anew_and_only_then() -> None:
+    signed = "https://p.supabase.co/storage/v1/object/sign/b/cat.png?token={}"
+    other = "https://example.com/get?token={}"
+    assert of(first_frame=signed.format("a.b.c"), prompt="x") == of(first_frame=signed.format("d.e.f"), prompt="x")
+    assert of(first_frame=other.format("a"), prompt="x") != of(first_frame=other.format("b"), prompt="x")
+
+
+def test_edited_default_model_is_no_other_request() -> None:
+    assert of(prompt="x", model="seedance-2.0-fast", model_is_given=False) == of(prompt="x")
+    assert of(prompt="x", model="seedance-2.0-fast") != of(prompt="x")

@@ -137,3 +137,10 @@ def test_count_that_is_not_given_never_passes_for_cleared() -> None:
 def test_unreadable_record_is_refused_and_never_guessed_at(data: object) -> None:
     with pytest.raises(SeedanceServiceError, match="record"):
         SubmissionRecord.from_dict(data)
+
+
+def test_record_from_the_future_is_refused_with_both_times() -> None:
+    data = record("submitted").to_dict()
+    assert SubmissionRecord.from_dict(data, now=1_000_000.0 - 3000).created_id == ID
+    with pytest.raises(SeedanceServiceError, match=r"1970-01-12T13:46:40.* lies ahead: it is 1970-01-12T"):
+        SubmissionRecord.from_dict(data, now=1_000_000.0 - 4000)
