@@ -8,6 +8,7 @@ An error page, a truncated file or a broken transfer must not pass for a video t
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from airflow_provider_seedance.api.media import sniff_format
 
@@ -22,7 +23,8 @@ class Mp4Check:
     """
     Follow the boxes of an mp4 in constant memory.
 
-    A whole mp4 begins with ``ftyp``, ends where a box ends, and has ``moov`` and ``mdat`` (ISO 14496-12, 4.2).
+    A whole mp4 begins with ``ftyp``, ends where a box ends, and has ``moov`` and ``mdat`` (ISO 14496-12, 4.2). If its
+    last box extends to the end of the file, whatever that is, the sample tables say how far it must reach.
     """
 
     noun = "mp4"
@@ -32,6 +34,7 @@ class Mp4Check:
         self._seen: list[bytes] = []
         self._header = bytearray()
         self._left: float = 0
+        self._size = 0
         self._moov = bytearray()
 
     def feed(self, data: bytes) -> None:
@@ -41,6 +44,7 @@ class Mp4Check:
         :raises ValueError: If they cannot belong to an mp4.
         """
         at = 0
+        self._size += len(data)
         while at < len(data):
             if self._left:
                 end = int(min(at + self._left, len(data)))
@@ -68,7 +72,10 @@ class Mp4Check:
         for name in (b"moov", b"mdat"):
             if name not in self._seen:
                 raise ValueError(f"it has no {name.decode()} box")
-        return _duration(bytes(self._moov))
+        moov = bytes(self._moov)
+        if self._left and self._size < _end_of_samples(moov):
+            raise ValueError("it ends before its last sample")
+        return _duration(moov)
 
     def _header_size(self) -> int:
         """Return the bytes of the current box's header: a size field of 1 announces a longer one."""
@@ -86,21 +93,51 @@ class Mp4Check:
         self._left = size - len(header) if size else math.inf  # a box of size 0 extends to the end of the file
 
 
+def _boxes(data: bytes, name: bytes) -> Iterator[bytes]:
+    """Yield the contents of the boxes of a name that ``data`` consists of; nothing after a box that is broken."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size < 8:
+            return
+        if data[at + 4 : at + 8] == name:
+            yield data[at + 8 : at + size]
+        at += size
+
+
+def _numbers(box: bytes, at: int, width: int = 4) -> list[int]:
+    """Return the numbers in a box from a byte on."""
+    return [int.from_bytes(box[i : i + width], "big") for i in range(at, len(box) - width + 1, width)]
+
+
 def _duration(moov: bytes) -> float | None:
     """Return the seconds in the movie header among the boxes in ``moov``."""
-    at = 0
-    while at + 8 <= len(moov):
-        size, name = int.from_bytes(moov[at : at + 4], "big"), moov[at + 4 : at + 8]
-        if name == b"mvhd":
-            box = moov[at + 8 : at + size]
-            times, width = (20, 8) if box[:1] == b"\1" else (12, 4)
-            scale = int.from_bytes(box[times : times + 4], "big")
-            length = int.from_bytes(box[times + 4 : times + 4 + width], "big")
-            return round(length / scale, 3) if scale and length else None
-        if size < 8:
-            break
-        at += size
+    for box in _boxes(moov, b"mvhd"):
+        times, width = (20, 8) if box[:1] == b"\1" else (12, 4)
+        scale = int.from_bytes(box[times : times + 4], "big")
+        length = int.from_bytes(box[times + 4 : times + 4 + width], "big")
+        return round(length / scale, 3) if scale and length else None
     return None
+
+
+def _end_of_samples(moov: bytes) -> int:
+    """Return the byte at which the tracks' last chunks end (ISO 14496-12, 8.7); 0 if the tables do not say."""
+    tables = [moov]
+    for name in (b"trak", b"mdia", b"minf", b"stbl"):
+        tables = [box for table in tables for box in _boxes(table, name)]
+    return max(map(_end_of_last_chunk, tables), default=0)
+
+
+def _end_of_last_chunk(stbl: bytes) -> int:
+    offsets = [n for box in _boxes(stbl, b"stco") for n in _numbers(box, 8)]
+    offsets += [n for box in _boxes(stbl, b"co64") for n in _numbers(box, 8, 8)]
+    runs = [n for box in _boxes(stbl, b"stsc") for n in _numbers(box, 8)]
+    sizes = next(_boxes(stbl, b"stsz"), b"")
+    count = runs[-2] if len(runs) >= 3 else 0  # the samples in each chunk of the last run
+    if not offsets or not count or len(sizes) < 12:
+        return 0
+    same = int.from_bytes(sizes[4:8], "big")
+    return offsets[-1] + (same * count if same else sum(_numbers(sizes, 12)[-count:]))
 
 
 class ImageCheck:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import io
 import itertools
 import struct
+from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_seedance.api.mp4 import ImageCheck, Mp4Check
+from airflow_provider_seedance.emulator.clips import ClipSpec, render
 
 
 def box(name: bytes, content: bytes = b"", *, wide: bool = False) -> bytes:
@@ -74,6 +78,49 @@ def test_no_beginning_of_an_mp4_passes(length: int) -> None:
 def test_what_is_no_whole_mp4_is_refused(data: bytes, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         judged(Mp4Check(), data)
+
+
+def to_the_end(chunk_offset: int, *, wide: bool = False, same_size: int = 0) -> bytes:
+    """Make an mp4 whose last box has no size, with two chunks at and after ``chunk_offset``, of 3 and 2 samples."""
+    offsets = struct.pack(">QQ" if wide else ">II", chunk_offset, chunk_offset + 60)
+    sizes = struct.pack(">II", same_size, 5) + (b"" if same_size else struct.pack(">5I", 10, 20, 30, 7, 8))
+    stbl = box(
+        b"stbl",
+        box(b"stsc", bytes(4) + struct.pack(">7I", 2, 1, 3, 1, 2, 2, 1))
+        + box(b"stsz", bytes(4) + sizes)
+        + box(b"co64" if wide else b"stco", bytes(4) + struct.pack(">I", 2) + offsets),
+    )
+    trak = box(b"trak", box(b"mdia", box(b"minf", stbl)))
+    return FTYP + box(b"moov", mvhd(1000, 5040) + trak) + b"\0\0\0\0mdat"
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("same_size", [0, 7])
+def test_last_box_without_a_size_must_reach_the_last_sample(wide: bool, same_size: int) -> None:
+    head = to_the_end(len(to_the_end(0, wide=wide, same_size=same_size)), wide=wide, same_size=same_size)
+    media = bytes(60 + (2 * same_size if same_size else 15))
+    assert judged(Mp4Check(), head + media) == 5.04
+    assert judged(Mp4Check(), head + media + bytes(9)) == 5.04
+    with pytest.raises(ValueError, match="ends before its last sample"):
+        judged(Mp4Check(), head + media[:-1])
+
+
+def test_video_of_a_real_muxer_reaches_exactly_its_last_sample(tmp_path: Path) -> None:
+    clip = io.BytesIO(render(ClipSpec(128, 96, 4, True, "a cat", "text")))
+    made = tmp_path / "clip.mp4"
+    with av.open(clip) as source, av.open(made, "w", "mp4", {"movflags": "faststart"}) as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    whole = made.read_bytes()
+    at = whole.index(b"mdat") - 4
+    open_ended = whole[:at] + bytes(4) + whole[at + 4 :]
+    assert at + int.from_bytes(whole[at : at + 4], "big") == len(whole)
+    assert judged(Mp4Check(), open_ended) == judged(Mp4Check(), whole) == pytest.approx(4, abs=0.1)
+    with pytest.raises(ValueError, match="ends before its last sample"):
+        judged(Mp4Check(), open_ended[:-1])
 
 
 def test_error_page_is_refused_at_its_first_bytes() -> None:
