@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred
+from airflow.sdk.exceptions import AirflowRescheduleException
 from airflow.sdk.module_loading import import_string
 
 from airflow_provider_seedance.clock import Clock
@@ -91,6 +92,9 @@ class Task:
             event = self.trigger(deferred)
             operator, context = self.start()
             result = operator.resume_execution(deferred.method_name, {"event": event}, context)
+        except AirflowRescheduleException:
+            self.try_number -= 1  # the same try goes on
+            raise
         finally:
             self.try_number += 1
         if operator.multiple_outputs:
@@ -135,9 +139,9 @@ class Task:
         ti = SimpleNamespace(
             max_tries=self.max_tries,
             try_number=self.try_number,
-            run_id=self.run_id,
             dag_id="dag",
             task_id=operator.task_id,
+            run_id=self.run_id,
             map_index=-1,
             get_task_states=lambda **query: {self.run_id: {operator.task_id: self.state}},
             xcom_push=lambda key, value: self.xcom.__setitem__(key, value),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
@@ -52,19 +53,38 @@ class BaseSeedanceSensor(PollingTask, BaseSensorOperator):
         self._not_before = 0.0
 
     def execute(self, context: Context) -> Any:
-        """Defer, or poke as ``mode`` says."""
-        if self.deferrable:
-            now = self.clock.now()
-            finished, state = self._wait(self._poller(deadline=now + self.timeout, submitted_at=now))
-            return self._end(finished, state)
+        """Defer, or poke as ``mode`` says. ``soft_fail`` and ``never_fail`` skip whatever ends the wait badly."""
+        with self._failing_softly():
+            if self.deferrable:
+                now = self.clock.now()
+                finished, state = self._wait(self._poller(deadline=now + self.timeout, submitted_at=now))
+                return self._end(finished, state)
+            try:
+                return super().execute(context)
+            except AirflowSensorTimeout as e:
+                raise self._timed_out() from e
+            except AirflowSkipException as e:
+                if e.__cause__ is None:  # the time-out with soft_fail
+                    raise self._timed_out() from e
+                raise
+
+    def _timed_out(self) -> SeedanceSensorTimeoutError:
+        poller = self._poked or self._poller(deadline=0.0, submitted_at=0.0)
+        return SeedanceSensorTimeoutError(
+            f"{poller.subject} did not finish within the sensor's timeout of {self.timeout:g} s. "
+            f"{poller.unfinished} Raise 'timeout' if this is usual."
+        )
+
+    @contextmanager
+    def _failing_softly(self) -> Iterator[None]:
         try:
-            return super().execute(context)
-        except AirflowSensorTimeout as e:
-            poller = self._poked or self._poller(deadline=0.0, submitted_at=0.0)
-            raise SeedanceSensorTimeoutError(
-                f"{poller.subject} did not finish within the sensor's timeout of {self.timeout:g} s. "
-                f"{poller.unfinished} Raise 'timeout' if this is usual."
-            ) from e
+            yield
+        except (SeedanceError, AirflowSkipException) as e:
+            # Airflow skips for some errors in some modes, and tells neither the id nor the reason
+            error = e.__cause__ if isinstance(e, AirflowSkipException) else e
+            if isinstance(error, SeedanceError) and (self.soft_fail or self.never_fail):
+                raise AirflowSkipException(str(error)) from error
+            raise
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """
@@ -88,26 +108,29 @@ class BaseSeedanceSensor(PollingTask, BaseSensorOperator):
         backs_off = decision.next_poll_at - now > self.poke_interval * 1.5
         self._not_before = decision.next_poll_at if backs_off else 0.0
         if store is not None:
-            store.set(COUNTS_KEY, {**self._poked.counts(), "not_before": self._not_before})
+            counts = {**self._poked.counts(), "not_before": self._not_before}
+            store.set(COUNTS_KEY, {**counts, **self._wait_of(context)})
         return False
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral; ``soft_fail`` and ``never_fail`` skip the task as they do without deferring."""
-        try:
+        with self._failing_softly():
             return super().resume_execution(next_method, next_kwargs, context)
-        except SeedanceError as e:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(str(e)) from e
-            raise
 
     def _resumed_poller(self, context: Context, store: Any) -> BasePoller[Any]:
-        """Return a poller that continues what a rescheduled sensor had counted."""
+        """Return a poller that continues what this try of a rescheduled sensor had counted for the same id."""
         saved = (store.get(COUNTS_KEY) if store is not None else None) or {}
+        if any(saved.get(name) != value for name, value in self._wait_of(context).items()):
+            saved = {}
         started = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         self._not_before = float(saved.get("not_before", 0))
         return self._poller(
             deadline=float("inf"), submitted_at=started.timestamp() if started else self.clock.now(), counts=saved
         )
+
+    def _wait_of(self, context: Context) -> dict[str, Any]:
+        """Return what counts belong to: a retry, and another id, start from nothing."""
+        return {"id": self._subject_id(), "try_number": context["ti"].try_number}
 
     def _poller(
         self, *, deadline: float, submitted_at: float, counts: Mapping[str, Any] | None = None

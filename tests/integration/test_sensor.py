@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -93,21 +94,66 @@ def test_time_out_is_the_sensors_own_in_every_mode(emulator: Emulator, way: dict
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(
-    ("skip", "fate"),
-    [
-        ({"soft_fail": True}, {"stuck": True}),
-        ({"never_fail": True}, {"fail": {"code": "OutputVideoSensitiveContentDetected", "message": "x"}}),
-    ],
-)
-def test_sensor_that_may_skip_skips_in_every_mode(
-    emulator: Emulator, way: dict[str, Any], skip: dict[str, bool], fate: dict[str, Any]
+@pytest.mark.parametrize("skip", ["soft_fail", "never_fail"])
+@pytest.mark.parametrize("end", ["time-out", "failure", "earlier failure"])
+def test_sensor_that_may_skip_skips_in_every_mode_and_says_why(
+    emulator: Emulator, way: dict[str, Any], skip: str, end: str
 ) -> None:
-    emulator.fault(route="generation", **fate)
-    timeout = 20 if "fail" in fate else 0 if way.get("mode") == "reschedule" else 0.5
-    task = sensor_task(SeedanceHook().create_generation(BODY), **{**way, **skip, "timeout": timeout})
-    with pytest.raises(AirflowSkipException):
-        run(task)
+    stuck = end == "time-out"
+    fail = {"code": "OutputVideoSensitiveContentDetected", "message": "x"}
+    emulator.fault(route="generation", **({"stuck": True} if stuck else {"fail": fail}))
+    timeout = 20 if not stuck else 0 if way.get("mode") == "reschedule" else 0.5
+    generation_id = SeedanceHook().create_generation(BODY)
+    if end == "earlier failure":
+        emulator.finish()
+    said = "timeout" if stuck else "SensitiveContent"
+    with pytest.raises(AirflowSkipException, match=f"{generation_id}.*{said}|{said}.*{generation_id}"):
+        run(sensor_task(generation_id, **{**way, skip: True, "timeout": timeout}))
+
+
+def failing_after_polls(task: Task) -> int:
+    """Run a sensor of a generation without a link until it gives up, and return how often it polled."""
+    polls = 0
+
+    def poll_on() -> None:
+        nonlocal polls
+        while polls < 20:
+            polls += 1
+            with suppress(AirflowRescheduleException):
+                task.run()
+
+    with pytest.raises(SeedanceError, match="without a link"):
+        poll_on()
+    return polls
+
+
+@pytest.fixture
+def without_link(emulator: Emulator) -> list[str]:
+    """Two generations that succeed without a link."""
+    emulator.fault(route="generation", no_link=100, count=2)
+    made = [SeedanceHook().create_generation(BODY) for _ in range(2)]
+    emulator.finish()
+    return made
+
+
+def test_rescheduled_sensor_counts_from_nothing_in_each_try(without_link: list[str]) -> None:
+    task = sensor_task(without_link[0], deferrable=False, mode="reschedule")
+    first = failing_after_polls(task)
+    assert first == failing_after_polls(task) == 6
+
+
+def test_rescheduled_sensor_counts_from_nothing_for_each_generation(without_link: list[str]) -> None:
+    waited_for = without_link[:1]
+    task = Task(
+        lambda: SeedanceGenerationSensor(
+            task_id="wait", generation=waited_for[-1], deferrable=False, mode="reschedule", poke_interval=0.1
+        )
+    )
+    for _ in range(4):
+        with pytest.raises(AirflowRescheduleException):
+            task.run()
+    waited_for.append(without_link[1])
+    assert failing_after_polls(task) == 6
 
 
 @pytest.mark.parametrize("way", WAYS)
