@@ -12,7 +12,7 @@ import errno
 import io
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import fsspec
 from upath import UPath
@@ -22,6 +22,7 @@ from airflow_provider_seedance.exceptions import SeedanceNotFoundError
 
 if TYPE_CHECKING:
     from airflow_provider_seedance.api.generation import Generation
+    from airflow_provider_seedance.files.download import ResultFile
     from airflow_provider_seedance.hooks.seedance import SeedanceHook
 
 schemes = ["seedance"]
@@ -128,9 +129,15 @@ class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         from airflow_provider_seedance.files.download import ResultFile
 
         if mode != "rb":
-            raise OSError(errno.EROFS, "seedance:// is read-only: videos come from SeedanceGenerateVideoOperator", path)
+            self._refuse_change(path)
         hook, generation, name = self._query(path)
-        return io.BufferedReader(ResultFile(hook, generation, _file(generation, name)), BUFFER)
+        return _SizedReader(ResultFile(hook, generation, _file(generation, name)), BUFFER)
+
+    def _refuse_change(self, path: object, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse whatever would change something: fsspec itself does some of it silently, and some without a word."""
+        raise OSError(errno.EROFS, "seedance:// is read-only: videos come from SeedanceGenerateVideoOperator", path)
+
+    rm = rm_file = _rm = rmdir = mkdir = makedirs = cp_file = copy = mv = touch = _refuse_change
 
     def _query(self, path: str) -> tuple[SeedanceHook, Generation, str]:
         """Query a path's generation, through a hook of its own: file systems are cached, and keys change."""
@@ -149,6 +156,15 @@ class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         if generation.state == "failed":
             raise _missing(generation_id, f"it failed, {generation.failure_reason}")
         return hook, generation, name
+
+
+class _SizedReader(io.BufferedReader):
+    """A buffered file that says how long it is, as fsspec's own do: ranges that count from the end need it."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes; None if the storage does not say."""
+        return cast("ResultFile", self.raw).size
 
 
 #: The path class of the scheme: an ordinary one, defined here so that using it registers the file system.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import fsspec
@@ -156,9 +159,39 @@ def test_service_that_cannot_be_asked_is_not_absence(emulator: Emulator, generat
         path_to(generation_id).exists()
 
 
-def test_file_system_is_read_only(generation_id: str) -> None:
-    with pytest.raises(OSError, match="read-only"):
-        path_to(generation_id).open("wb")
+def test_parts_are_read_from_either_end(generation_id: str, video: bytes) -> None:
+    fs, path = path_to(generation_id).fs, f"{generation_id}/video.mp4"
+    assert fs.read_block(path, 4, 8) == video[4:12]
+    assert fs.read_block(path, len(video) - 5, 100) == video[-5:]
+    assert fs.cat_file(path, start=-10) == video[-10:]
+    assert fs.cat_file(path, start=4, end=-10) == video[4:-10]
+    assert fs.tail(path, 7) == video[-7:]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda fs, path: fs.open(path, "wb"),
+        lambda fs, path: fs.pipe_file(path, b"x"),
+        lambda fs, path: fs.put_file(__file__, path),
+        lambda fs, path: fs.touch(path, truncate=False),
+        lambda fs, path: fs.rm(path),
+        lambda fs, path: fs.rm_file(path),
+        lambda fs, path: fs.delete(path.partition("/")[0], recursive=True),
+        lambda fs, path: fs.mv(path, f"{path}.old"),
+        lambda fs, path: fs.rename(path, f"{path}.old"),
+        lambda fs, path: fs.copy(path, f"{path}.old"),
+        lambda fs, path: fs.mkdir("folder"),
+        lambda fs, path: fs.makedirs("folder/folder", exist_ok=True),
+        lambda fs, path: fs.rmdir(path.partition("/")[0]),
+    ],
+)
+def test_file_system_is_read_only(generation_id: str, change: Callable[[Any, str], Any]) -> None:
+    fs, path = path_to(generation_id).fs, f"{generation_id}/video.mp4"
+    with pytest.raises(OSError, match="read-only") as caught:
+        change(fs, path)
+    assert caught.value.errno == errno.EROFS
+    assert fs.exists(path)
 
 
 def test_signed_link_is_fresh(emulator: Emulator, generation_id: str, video: bytes) -> None:
