@@ -13,11 +13,12 @@ class VirtualClock(Clock):
     A clock that waits without waiting.
 
     :param step: Seconds that pass at each question for the time.
+    :param start: Unix seconds at which it begins.
     :attr pauses: The waits so far, in seconds.
     """
 
-    def __init__(self, step: float = 0.0) -> None:
-        self.time = 1_800_000_000.0
+    def __init__(self, step: float = 0.0, start: float = 1_800_000_000.0) -> None:
+        self.time = start
         self.step = step
         self.pauses: list[float] = []
 

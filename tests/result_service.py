@@ -102,10 +102,11 @@ class _Handler(BaseHTTPRequestHandler):
             body = self._head(200, memoryview(service.data))
         if service.breaks:
             body = body[: service.breaks.pop(0)]
-        if service.pause_at is not None:
-            self.wfile.write(body[: service.pause_at])
+        pause_at = service.pause_at
+        if pause_at is not None:
+            self.wfile.write(body[:pause_at])
             service.resume.wait(60)
-            body = body[service.pause_at :]
+            body = body[pause_at:]
         self.wfile.write(body)
 
     def _head(self, status: int, body: _Body, content_range: str | None = None) -> _Body:

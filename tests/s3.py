@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 
 import boto3
+from moto.s3.exceptions import NoSuchUpload
+from moto.s3.models import MultipartDict
+from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
 
 BUCKET = "videos"
@@ -19,10 +24,25 @@ def s3_server() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    list_uploads = S3Response.list_multipart_uploads
+
+    def list_uploads_as_new(self: S3Response) -> Any:
+        status, headers, body = list_uploads(self)
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}"
+        return status, headers, str(body).replace("2010-11-10T20:48:33.000Z", now)
+
+    def no_such_upload(self: Any, upload_id: str) -> Any:
+        raise NoSuchUpload(upload_id=upload_id)
+
+    # two things in which moto is not like S3: uploads are from 2010, and one that is missing is an internal error
+    with (
+        patch.object(S3Response, "list_multipart_uploads", list_uploads_as_new),
+        patch.object(MultipartDict, "__missing__", no_such_upload, create=True),
+    ):
+        try:
+            yield f"http://{host}:{port}"
+        finally:
+            server.stop()
 
 
 def client(url: str) -> Any:

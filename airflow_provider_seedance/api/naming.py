@@ -14,6 +14,13 @@ What = Literal["video", "last_frame"]
 EXTENSIONS: Mapping[What, str] = {"video": "mp4", "last_frame": "png"}
 #: Names that a path may have in braces: members of the generation's result, and the file's extension.
 PLACEHOLDERS = ("generation_id", "model", "resolution", "ratio", "duration", "seed", "extension")
+#: Characters of a value that go into a path.
+MAX_NAME_PART = 100
+
+_PLACEHOLDER = re.compile(rf"\{{({'|'.join(PLACEHOLDERS)})\}}")
+_NOT_IN_NAMES = re.compile(r"[^\w.+ -]", re.ASCII)
+#: What a template refers to if it can render differently in each instance of a mapped task.
+_INSTANCE_WORDS = re.compile(r"\{[{%].*\b(ti|task_instance\w*|task|map_index\w*|macros|random|uuid\w*)\b", re.DOTALL)
 
 
 def check_what(what: object) -> tuple[What, ...]:
@@ -48,19 +55,47 @@ def check_path(path: object) -> str:
     return path.strip()
 
 
+def check_two_files(path: str) -> None:
+    """
+    Refuse a video's path that the last frame next to it would have too: the second would replace the first.
+
+    :param path: The file that the video goes to, filled or not.
+    :raises SeedanceRequestError: It ends in the last frame's extension.
+    """
+    suffix = f".{EXTENSIONS['last_frame']}"
+    if path.lower().endswith(suffix):
+        remedy = "End it in .mp4, in {extension}, or in / for a folder"
+        refuse("path", f"ends in {suffix}, which is the last frame's name, and 'what' requests the video too", remedy)
+
+
+def is_shared(path: object) -> bool:
+    """
+    Return whether all instances of a mapped task save to the same path.
+
+    :param path: As the Dag's author wrote it: not rendered, and not filled.
+    :returns: False if a placeholder or a template may make a difference, or if it is another task's output.
+    """
+    if not isinstance(path, str) or _INSTANCE_WORDS.search(path):
+        return False
+    return not any(f"{{{name}}}" in path for name in PLACEHOLDERS if name != "extension")
+
+
 def fill_path(path: str, result: Mapping[str, Any], what: What) -> str:
     """
-    Replace the names in braces by their values, with characters that a file name cannot hold replaced.
+    Replace the names in braces by their values, made fit to be a part of one file's name.
 
     :param path: As :func:`check_path` returned it.
     :param result: The generation's result, as :meth:`Generation.to_result` returns it.
     :returns: The path of the file, or of the folder it goes to.
     """
-    for name in PLACEHOLDERS:
-        value = EXTENSIONS[what] if name == "extension" else result.get(name)
-        text = "unknown" if value is None else re.sub(r"[/\\]", "-", str(value)).replace(":", "x")
-        path = path.replace(f"{{{name}}}", text)
-    return path
+    values = {name: result.get(name) for name in PLACEHOLDERS} | {"extension": EXTENSIONS[what]}
+    return _PLACEHOLDER.sub(lambda found: _name_part(values[found[1]]), path)
+
+
+def _name_part(value: object) -> str:
+    """Return a value of the service as text that cannot lead out of a folder, nor mean anything to a storage."""
+    text = "" if value is None else str(value).replace(":", "x")
+    return _NOT_IN_NAMES.sub("-", text)[:MAX_NAME_PART] if text.strip(". ") else "unknown"
 
 
 def file_name(generation_id: str, what: What) -> str:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_seedance.api.links import LinkRefusedError, read_link_answer
 from airflow_provider_seedance.api.mp4 import ImageCheck, Mp4Check
@@ -278,31 +278,42 @@ class CheckedDownload:
             return all(stored.read(len(chunk)) == chunk for chunk in self.chunks()) and not stored.read(1)
 
 
-def save(source: ResultFile, target: ObjectStoragePath, *, if_exists: str = "skip") -> CheckedDownload:
+def save(
+    source: ResultFile, target: ObjectStoragePath, *, if_exists: str = "skip", owner: str | None = None
+) -> CheckedDownload:
     """
     Save a file whole, or leave the target as it is.
 
     :param source: The file, at its beginning.
     :param target: Where it goes.
     :param if_exists: ``skip`` (default) writes nothing if the target holds the same bytes, and replaces others;
-        ``overwrite`` replaces without comparing; ``fail`` raises.
+        ``overwrite`` replaces without comparing; ``fail`` raises, also if another writer was faster.
+    :param owner: What the tries of one task instance have in common, as :func:`whole_file` takes it.
     :returns: What was downloaded.
     :raises SeedanceRequestError: If the target exists and ``if_exists`` is ``fail``.
     :raises SeedanceServiceError: If the download fails, or the file is not what it should be.
     """
+    exclusive = if_exists == "fail"
     if if_exists != "overwrite" and target.fs.exists(target.path):
-        place = redact(str(target))
-        if if_exists == "fail":
-            refuse(
-                "path", f"{place!r} exists, and 'if_exists' is 'fail'", "Give another path, or 'skip' or 'overwrite'"
-            )
+        if exclusive:
+            _refuse_existing(target)
         download = CheckedDownload(source)
         if download.matches(target):
-            log.info("%s already contains the same bytes; nothing is written.", place)
+            log.info("%s already contains the same bytes; nothing is written.", redact(str(target)))
             return download
         source.seek(0)
     download = CheckedDownload(source)
-    with whole_file(target, tag=str(source.generation.generation_id)) as file:
-        for chunk in download.chunks():
-            file.write(chunk)
+    try:
+        with whole_file(target, owner=owner, now=source.hook.clock.now(), exclusive=exclusive) as file:
+            for chunk in download.chunks():
+                file.write(chunk)
+    except FileExistsError:
+        if not exclusive:
+            raise
+        _refuse_existing(target)
     return download
+
+
+def _refuse_existing(target: ObjectStoragePath) -> NoReturn:
+    place = redact(str(target))
+    refuse("path", f"{place!r} exists, and 'if_exists' is 'fail'", "Give another path, or 'skip' or 'overwrite'")

@@ -1,8 +1,14 @@
-"""Write a file to any storage so that it appears whole or not at all, and leftovers of a killed try are removed."""
+"""
+Write a file to any storage so that it appears whole or not at all, beside others who write there.
+
+Only leftovers that are known to be abandoned are removed: those of an earlier try of the same task, and those that
+nobody has written to for an hour. Everything else may be another writer's work in progress.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import logging
 import uuid
@@ -17,31 +23,89 @@ log = logging.getLogger(__name__)
 
 #: Protocols whose storages show a file only once it is committed; others get a temporary name and a rename.
 _COMMITTING = frozenset({"s3", "s3a", "s3n", "gs", "gcs"})
+_LOCAL = frozenset({"file", "local", ""})
 #: Bytes of an upload's part, which are held in memory. S3 takes 10,000 parts: 80 GB.
 PART = 8 * 1024 * 1024
+#: Seconds after which an unfinished file counts as abandoned, whoever began it.
+ABANDONED_AFTER = 3600.0
+
+#: Errors of a storage that a retry cannot help: it is not installed, does not exist, or may not be written to.
+_PERMANENT_ERRORS = (
+    ImportError,
+    LookupError,
+    NotImplementedError,
+    ValueError,
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+_PERMANENT_ERRNOS = frozenset({errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP})
+#: S3's codes that pass, although s3fs raises them as PermissionError or FileNotFoundError.
+_PASSING_CODES = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "NoSuchUpload",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "TokenRefreshRequired",
+    }
+)
 
 
-def whole_file(target: ObjectStoragePath, tag: str) -> AbstractContextManager[BinaryIO]:
+def is_permanent(error: Exception) -> bool:
+    """
+    Return whether a storage's error stays until somebody changes something, rather than being worth a retry.
+
+    :param error: What the storage's file system raised.
+    """
+    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
+    if isinstance(response, dict) and response.get("Error", {}).get("Code") in _PASSING_CODES:
+        return False
+    return isinstance(error, _PERMANENT_ERRORS) or getattr(error, "errno", None) in _PERMANENT_ERRNOS
+
+
+def whole_file(
+    target: ObjectStoragePath, *, owner: str | None, now: float, exclusive: bool = False
+) -> AbstractContextManager[BinaryIO]:
     """
     Open a file for writing that becomes ``target`` if the block succeeds, and leaves nothing behind if it fails.
 
-    Leftovers of an earlier try that died before it could clean up are removed first.
+    What was abandoned there is removed first.
 
     :param target: The path to write. An existing file is replaced as a whole.
-    :param tag: Part of the temporary name, which distinguishes one transfer's tries from other files.
+    :param owner: What the tries of one task instance have in common and no other writer has: up to 32 characters that
+        a file name may contain. None if there is no other try.
+    :param now: Unix seconds.
+    :param exclusive: Do not replace. Of several writers one wins where the storage can decide that: on a local disk,
+        S3 and Google Cloud Storage. Elsewhere it is checked just before the rename.
     :returns: A context manager that gives the file.
+    :raises FileExistsError: ``target`` exists, with ``exclusive``.
     """
-    return _committed(target) if target.protocol in _COMMITTING else _renamed(target, tag)
+    abandoned_before = now - ABANDONED_AFTER
+    if target.protocol in _COMMITTING:
+        return _committed(target, abandoned_before, exclusive)
+    return _renamed(target, owner or uuid.uuid4().hex, abandoned_before, exclusive)
 
 
 @contextlib.contextmanager
-def _committed(target: ObjectStoragePath) -> Iterator[BinaryIO]:
-    _abort_uploads(target)
-    file: Any = target.fs.open(target.path, "wb", block_size=PART, autocommit=False)
+def _committed(target: ObjectStoragePath, abandoned_before: float, exclusive: bool) -> Iterator[BinaryIO]:
+    _abort_uploads(target, abandoned_before)
+    file: Any = target.fs.open(target.path, "xb" if exclusive else "wb", block_size=PART, autocommit=False)
     try:
         yield cast("BinaryIO", file)
         file.close()
-        file.commit()
+        if exclusive:
+            _check_free(target)
+        try:
+            file.commit()
+        except OSError as e:
+            if not exclusive or e.errno != errno.ENOSYS:
+                raise
+            file.mode = "wb"  # a storage that cannot decide it: the check above has to do
+            file.commit()
     except BaseException:
         file.closed = True  # or its destructor would upload the rest
         with contextlib.suppress(Exception):  # the error that stopped the transfer matters more
@@ -50,28 +114,64 @@ def _committed(target: ObjectStoragePath) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _renamed(target: ObjectStoragePath, tag: str) -> Iterator[BinaryIO]:
+def _renamed(target: ObjectStoragePath, owner: str, abandoned_before: float, exclusive: bool) -> Iterator[BinaryIO]:
     fs = target.fs
-    if target.protocol in ("file", "local", ""):
+    if target.protocol in _LOCAL:
         target.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f"{target.path[: -len(target.name)]}.{target.name}.{tag}"
-    with contextlib.suppress(Exception):  # this transfer matters more than leftovers
-        for leftover in fs.glob(f"{glob.escape(prefix)}.*.part"):
-            fs.rm_file(leftover)
-    # each try has a name of its own: one that was given up may still be writing
-    part = f"{prefix}.{uuid.uuid4().hex[:8]}.part"
+    folder = target.path[: -len(target.name)]
+    _remove_parts(fs, folder, owner, abandoned_before)
+    # each try has a name of its own: one that was given up may still be writing. It is short, whatever the target's is
+    part = f"{folder}.seedance-{owner}-{uuid.uuid4().hex[:8]}.part"
     try:
         with fs.open(part, "wb", block_size=PART) as file:
             yield file
-        fs.mv(part, target.path)
+        _publish(target, part, exclusive)
     except BaseException:
         with contextlib.suppress(Exception):  # the error that stopped the transfer matters more
             fs.rm_file(part)
         raise
 
 
-def _abort_uploads(target: ObjectStoragePath) -> None:
-    """Abort multipart uploads to this very key that a dead try began: they are invisible, and cost money."""
+def _publish(target: ObjectStoragePath, part: str, exclusive: bool) -> None:
+    """Give a finished file its name."""
+    fs = target.fs
+    if exclusive and target.protocol in _LOCAL:
+        try:
+            fs.link(part, target.path)  # unlike a rename, it fails if the name is taken
+        except FileExistsError:
+            raise
+        except OSError as e:
+            log.debug("No hard links on the file system of %s: %s", target, e.strerror)
+        else:
+            with contextlib.suppress(OSError):  # the file is there; a later try removes the other name
+                fs.rm_file(part)
+            return
+    if exclusive:
+        _check_free(target)
+    try:
+        fs.mv(part, target.path)
+    except FileNotFoundError:
+        raise OSError(errno.EIO, "The temporary file was removed by somebody else") from None
+
+
+def _check_free(target: ObjectStoragePath) -> None:
+    target.fs.invalidate_cache(target.path)
+    if target.fs.exists(target.path):
+        raise FileExistsError(errno.EEXIST, "The file exists", target.path)
+
+
+def _remove_parts(fs: Any, folder: str, owner: str, abandoned_before: float) -> None:
+    """Remove the temporary files of a folder that are this task's own or abandoned."""
+    ours = f".seedance-{owner}-"
+    with contextlib.suppress(Exception):  # this transfer matters more than leftovers
+        for part in fs.glob(f"{glob.escape(folder)}.seedance-*.part"):
+            if part.rpartition("/")[2].startswith(ours) or fs.modified(part).timestamp() < abandoned_before:
+                with contextlib.suppress(Exception):
+                    fs.rm_file(part)
+
+
+def _abort_uploads(target: ObjectStoragePath, abandoned_before: float) -> None:
+    """Abort abandoned multipart uploads to this very key: they are invisible, do not say whose they are, and cost."""
     fs = target.fs
     if not hasattr(fs, "call_s3"):
         return
@@ -79,8 +179,8 @@ def _abort_uploads(target: ObjectStoragePath) -> None:
     try:
         found = fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
         for upload in found.get("Uploads", ()):
-            if upload["Key"] == key:
-                log.info("Aborting the upload that an earlier try of %s left.", target)
+            if upload["Key"] == key and upload["Initiated"].timestamp() < abandoned_before:
+                log.info("Aborting an upload to %s that began more than an hour ago.", target)
                 fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload["UploadId"])
     except Exception as e:  # a connection may be allowed to write but not to list
         log.debug("Cannot list uploads that an earlier try may have left: %s", type(e).__name__)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, ObjectStoragePath
 
 from airflow_provider_seedance.api.ids import check_generation_id
-from airflow_provider_seedance.api.naming import What, check_path, check_what, file_name, fill_path
+from airflow_provider_seedance.api.naming import (
+    What,
+    check_path,
+    check_two_files,
+    check_what,
+    file_name,
+    fill_path,
+    is_shared,
+)
 from airflow_provider_seedance.api.redact import Redacted, redact, unwrap
-from airflow_provider_seedance.api.values import check_choice, is_literal
+from airflow_provider_seedance.api.values import check_choice, is_literal, refuse
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError, SeedanceServiceError
 from airflow_provider_seedance.links import browser_url
 from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, GenerationTask
@@ -24,17 +34,6 @@ if TYPE_CHECKING:
     from airflow_provider_seedance.api.generation import Generation
 
 _IF_EXISTS = ("skip", "overwrite", "fail")
-#: Errors of a storage that a retry cannot help: it is not installed, does not exist, or may not be written to.
-_PERMANENT_ERRORS = (
-    ImportError,
-    LookupError,
-    NotImplementedError,
-    ValueError,
-    FileNotFoundError,
-    IsADirectoryError,
-    NotADirectoryError,
-    PermissionError,
-)
 
 
 class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
@@ -44,8 +43,10 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
     The service's links die within hours, so the task requests a new one, and another whenever a link is refused or
     a download is interrupted, which then resumes at the byte reached. The video streams in constant memory; its length
     and structure are checked on the way. ``path`` shows it whole or not at all: it is written under a temporary name
-    and renamed, or on S3 and GCS uploaded and committed at the end. Whatever a killed worker leaves behind, the next
-    try removes.
+    and renamed, or on S3 and GCS uploaded and committed at the end. What a killed worker leaves behind is removed by
+    the next try, or on S3 by the next transfer to the same path after an hour. Other writers are left alone.
+
+    Mapped over several generations, each needs a path of its own: a folder, or one with ``{generation_id}`` in it.
 
     :param generation: A generation id, or the result of
         :class:`~airflow_provider_seedance.operators.video.SeedanceGenerateVideoOperator` or its sensor.
@@ -86,12 +87,14 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
         self.if_exists = if_exists
         self.conn_id = conn_id
         self.seedance_conn_id = seedance_conn_id
-        if is_literal(what):
-            check_what(what)
+        self._path_as_written = path
+        files = check_what(what) if is_literal(what) else ()
         if is_literal(if_exists):
             check_choice("if_exists", if_exists, _IF_EXISTS)
         if is_literal(path):
             check_path(path)
+            if len(files) > 1:
+                check_two_files(path)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -109,32 +112,64 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
         generation = self.hook.requery_generation(generation_id)
         for what in files:
             link_to(generation, what)
-        saved = [self._save(generation, what, path, both=len(files) > 1) for what in files]
-        self.video_link = Redacted(browser_url(saved[0]["path"]))
+        targets = self._targets(context, path, generation, files)
+        owner = _owner(context, generation_id)
+        saved = [self._save(generation, what, target, owner) for what, target in targets.items()]
         result = {**saved[0], "generation_id": generation_id}
         if len(saved) > 1:
             result["last_frame"] = saved[1]
-        facts = {name: result[name] for name in ("path", "size", "sha256", "content_type")}
-        if isinstance(given, Mapping):
-            facts["prompt_fingerprint"] = given.get("prompt_fingerprint")
-        describe_outlets(context, self.outlets, generation, facts)
-        self._keep_lineage_facts(generation, upstream_result=given, transfer_result=result)
+        try:
+            self._tell(context, generation, given, result)
+        except Exception as e:  # what was saved stays saved
+            place, problem = redact(result["path"]), redact(f"{type(e).__name__}: {e}")
+            self.log.warning("%s is saved; its event, lineage or link is incomplete (%s).", place, problem)
         return xcom_safe(result)
 
-    def _save(self, generation: Generation, what: What, path: str, *, both: bool) -> dict[str, Any]:
+    def _targets(
+        self, context: Context, path: str, generation: Generation, files: Sequence[What]
+    ) -> dict[What, ObjectStoragePath]:
+        """Return where each file goes; refuse a path at which it would replace another video or the other file."""
+        targets: dict[What, ObjectStoragePath] = {}
+        for what in files:
+            filled = fill_path(path, generation.to_result(), what)
+            with _storage_errors(filled):
+                target = ObjectStoragePath(filled, conn_id=self.conn_id)
+                is_folder = filled.endswith("/") or target.fs.isdir(target.path)
+            if is_folder:
+                name = file_name(str(generation.generation_id), what)
+                target = ObjectStoragePath(f"{filled.rstrip('/')}/{name}", conn_id=self.conn_id)
+            else:
+                self._refuse_shared_path(context)
+                if what == "video" and len(files) > 1:
+                    check_two_files(filled)
+                elif len(files) > 1:
+                    target = target.with_suffix(".png")
+            targets[what] = target
+        return targets
+
+    def _refuse_shared_path(self, context: Context) -> None:
+        """Refuse a file that the first instance of a mapped task writes as well: its video would be replaced."""
+        if getattr(context.get("ti"), "map_index", -1) < 1:
+            return
+        partial = getattr(self.dag.get_task(self.task_id), "partial_kwargs", None)
+        if partial is not None:  # mapped itself, rather than a part of a mapped group
+            written = None if "generation" in partial else partial.get("path")
+        else:
+            written = self._path_as_written
+        if is_shared(written):
+            refuse(
+                "path",
+                "is the same for all instances of this mapped task, and each video would replace another",
+                "Put {generation_id} into it, or end it in / for a folder",
+            )
+
+    def _save(self, generation: Generation, what: What, target: ObjectStoragePath, owner: str | None) -> dict[str, Any]:
         """Save one file, and return what the result says of it."""
         from airflow_provider_seedance.files.download import ResultFile, save
 
         started = time.monotonic()
-        path = fill_path(path, generation.to_result(), what)
-        try:
-            target = self._target(path, str(generation.generation_id), what, both=both)
-            with ResultFile(self.hook, generation, what) as source:
-                download = save(source, target, if_exists=self.if_exists)
-        except SeedanceError:
-            raise
-        except Exception as e:
-            raise _unwritable(path, e) from None  # the cause may hold a signature
+        with _storage_errors(str(target)), ResultFile(self.hook, generation, what) as source:
+            download = save(source, target, if_exists=self.if_exists, owner=owner)
         seconds = max(time.monotonic() - started, 1e-6)
         self.log.info(
             "%s: %d bytes in %.1f s, SHA-256 %s.", redact(str(target)), download.size, seconds, download.sha256
@@ -149,19 +184,42 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
             "bytes_per_second": round(download.size / seconds),
         }
 
-    def _target(self, path: str, generation_id: str, what: What, *, both: bool) -> ObjectStoragePath:
-        """Return the file that a path, which may be a folder's, leads to."""
-        target = ObjectStoragePath(path, conn_id=self.conn_id)
-        if path.endswith("/") or target.fs.isdir(target.path):
-            return ObjectStoragePath(f"{path.rstrip('/')}/{file_name(generation_id, what)}", conn_id=self.conn_id)
-        return target.with_suffix(".png") if both and what == "last_frame" else target
+    def _tell(self, context: Context, generation: Generation, given: Any, result: Mapping[str, Any]) -> None:
+        """Tell Airflow and OpenLineage what was saved."""
+        facts = {name: result[name] for name in ("path", "size", "sha256", "content_type")}
+        if isinstance(given, Mapping):
+            facts["prompt_fingerprint"] = given.get("prompt_fingerprint")
+        describe_outlets(context, self.outlets, generation, facts)
+        self._keep_lineage_facts(generation, upstream_result=given, transfer_result=result)
+        self.video_link = Redacted(browser_url(result["path"]))
+
+
+def _owner(context: Context, generation_id: str) -> str | None:
+    """Return what only the tries of this task instance have in common."""
+    ti: Any = context.get("ti")
+    if ti is None:
+        return None
+    names = [getattr(ti, name, None) for name in ("dag_id", "run_id", "task_id", "map_index")]
+    return hashlib.sha256(repr((*names, generation_id)).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _storage_errors(path: str) -> Iterator[None]:
+    """Turn what a storage raises into an error that is typed by whether a retry can help."""
+    try:
+        yield
+    except SeedanceError:
+        raise
+    except Exception as e:
+        raise _unwritable(path, e) from None  # the cause may hold a signature
 
 
 def _unwritable(path: str, error: Exception) -> SeedanceError:
-    """Return the error for a storage that fails: typed by whether a retry can help."""
+    from airflow_provider_seedance.files.storage import is_permanent
+
     # it may carry a signature, as pre-signed addresses do
     problem = redact(f"path {path!r} cannot be written ({type(error).__name__}: {error})")
-    if isinstance(error, _PERMANENT_ERRORS):
+    if is_permanent(error):
         return SeedanceRequestError(
             f"{problem}. Check the address, the permissions, 'conn_id', and that the storage's Airflow provider is "
             "installed.",

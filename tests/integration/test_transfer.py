@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,11 @@ BODY = {
 }
 
 
-def save(generation: Any, path: str, *, clock: Clock | None = None, **arguments: Any) -> Any:
-    """Run the transfer, in virtual time if nothing else is said."""
+def save(generation: Any, path: str, *, clock: Clock | None = None, run_id: str = "manual__1", **arguments: Any) -> Any:
+    """Run the transfer, in virtual time that begins now if nothing else is said."""
     operator = SeedanceToObjectStorageOperator(task_id="save", generation=generation, path=path, **arguments)
-    operator.hook = SeedanceHook(clock=clock or VirtualClock())
-    return Task(lambda: operator).run()
+    operator.hook = SeedanceHook(clock=clock or VirtualClock(start=time.time()))
+    return Task(lambda: operator, run_id=run_id).run()
 
 
 def make_generation(emulator: Emulator, **fields: Any) -> str:

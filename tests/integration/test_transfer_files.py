@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import multiprocessing
@@ -15,7 +16,7 @@ from airflow.sdk import Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_seedance.emulator import Emulator
-from airflow_provider_seedance.exceptions import SeedanceRequestError, SeedanceServiceError
+from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError, SeedanceServiceError
 from airflow_provider_seedance.transfers.seedance_to_object_storage import SeedanceToObjectStorageOperator
 from tests.clock import VirtualClock
 from tests.integration.test_transfer import make_generation, save
@@ -275,14 +276,23 @@ def test_last_frame_that_is_no_image_is_refused(service: ResultService, tmp_path
     assert files_in(tmp_path) == []
 
 
-def test_storage_that_fails_for_now_is_worth_a_retry(
-    generation_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, SeedanceServiceError),
+        (errno.EIO, SeedanceServiceError),
+        (errno.EROFS, SeedanceRequestError),
+        (errno.EACCES, SeedanceRequestError),
+    ],
+)
+def test_error_of_the_disk_decides_whether_a_retry_helps(
+    generation_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, expected: type[SeedanceError]
 ) -> None:
-    def full(self: object, *args: object) -> None:
-        raise OSError(28, "No space left on device")
+    def fail(self: object, *args: object) -> None:
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("fsspec.implementations.local.LocalFileOpener.write", full)
-    with pytest.raises(SeedanceServiceError, match="No space left on device"):
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileOpener.write", fail)
+    with pytest.raises(expected, match=os.strerror(number)):
         save(generation_id, f"{tmp_path}/video.mp4")
     assert files_in(tmp_path) == []
 

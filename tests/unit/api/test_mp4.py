@@ -108,7 +108,8 @@ def test_last_box_without_a_size_must_reach_the_last_sample(wide: bool, same_siz
 def test_video_of_a_real_muxer_reaches_exactly_its_last_sample(tmp_path: Path) -> None:
     clip = io.BytesIO(render(ClipSpec(128, 96, 4, True, "a cat", "text")))
     made = tmp_path / "clip.mp4"
-    with av.open(clip) as source, av.open(made, "w", "mp4", {"movflags": "faststart"}) as target:
+    source: Any = av.open(clip)
+    with source, av.open(made, "w", "mp4", {"movflags": "faststart"}) as target:
         streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
         for packet in source.demux():
             if packet.dts is not None:
