@@ -41,7 +41,7 @@ _PERMANENT_ERRORS = (
     NotADirectoryError,
     PermissionError,
 )
-_PERMANENT_ERRNOS = frozenset({errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP})
+_PERMANENT_ERRNOS = frozenset({errno.EROFS, errno.ENAMETOOLONG})
 #: S3's codes that pass, although s3fs raises them as PermissionError or FileNotFoundError.
 _PASSING_CODES = frozenset(
     {

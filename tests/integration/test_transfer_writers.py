@@ -18,6 +18,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import SeedanceRequestError, SeedanceServiceError
 from airflow_provider_seedance.transfers.seedance_to_object_storage import SeedanceToObjectStorageOperator
+from tests.integration.dags import load
 from tests.integration.test_transfer import make_generation, save
 from tests.integration.test_transfer_files import files_in
 from tests.result_service import GENERATION_ID, MIB, ResultService, mp4
@@ -248,6 +249,45 @@ def test_one_generation_mapped_over_storages_is_fine(emulator: Emulator, tmp_pat
     arguments = {"path": f"{tmp_path}/video.mp4", "generation": make_generation(emulator)}
     operator, context = mapped_instance(1, arguments, {"if_exists": ["skip", "overwrite"]})
     assert operator.execute(context)["size"] > 0
+
+
+DAG_FILE = """
+from airflow.sdk import DAG, task_group
+
+from airflow_provider_seedance.transfers.seedance_to_object_storage import SeedanceToObjectStorageOperator as Save
+
+with DAG("mapped", params={"folder": ""}):
+    for name, path in {"one": "one.mp4", "each": "{generation_id}.mp4"}.items():
+        Save.partial(task_id=name, path="{{ params.folder }}/" + path).expand(generation=GENERATIONS)
+
+    @task_group
+    def group(generation: str) -> None:
+        Save(task_id="save", generation=generation, path="{{ params.folder }}/group.mp4")
+
+    group.expand(generation=GENERATIONS)
+"""
+
+
+@pytest.mark.no_cover
+def test_airflow_runs_only_the_first_of_a_mapped_transfer_to_one_path(
+    emulator: Emulator, airflow_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow.settings.DAGS_FOLDER", str(tmp_path))
+    made = [make_generation(emulator) for _ in range(2)]
+    (tmp_path / "mapped.py").write_text(DAG_FILE.replace("GENERATIONS", repr(made)))
+    (tmp_path / "out").mkdir()
+    run = load(tmp_path / "mapped.py")["mapped"].test(run_conf={"folder": f"{tmp_path}/out"})
+    states = {(ti.task_id, ti.map_index): str(ti.state) for ti in run.get_task_instances()}
+    assert states == {
+        ("one", 0): "success",
+        ("one", 1): "failed",
+        ("each", 0): "success",
+        ("each", 1): "success",
+        ("group.save", 0): "success",
+        ("group.save", 1): "failed",
+    }
+    assert files_in(tmp_path / "out") == sorted(["one.mp4", "group.mp4", *(f"{one}.mp4" for one in made)])
+    assert (tmp_path / "out" / "one.mp4").read_bytes() == (tmp_path / "out" / f"{made[0]}.mp4").read_bytes()
 
 
 # -- what is told of a file
