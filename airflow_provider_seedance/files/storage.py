@@ -155,7 +155,6 @@ def _publish(target: ObjectStoragePath, part: str, exclusive: bool) -> None:
 
 
 def _check_free(target: ObjectStoragePath) -> None:
-    target.fs.invalidate_cache(target.path)
     if target.fs.exists(target.path):
         raise FileExistsError(errno.EEXIST, "The file exists", target.path)
 

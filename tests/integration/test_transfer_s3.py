@@ -16,6 +16,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow.providers.common.io.operators.file_transfer import FileTransferOperator
 from moto.s3.responses import S3Response
 
@@ -174,6 +175,17 @@ def test_one_of_two_writers_wins_if_none_may_replace(
     with pytest.raises(SeedanceRequestError, match="exists, and 'if_exists' is 'fail'"):
         slow.result()
     assert (objects(s3), uploads(s3)) == ({"video.mp4": large.data}, [])
+
+
+def test_old_listing_of_the_bucket_does_not_hide_a_file(
+    generation_id: str, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_condition(monkeypatch)
+    ObjectStoragePath(f"s3://aws_default@{BUCKET}").fs.ls(BUCKET)
+    s3.put_object(Bucket=BUCKET, Key="video.mp4", Body=b"faster")
+    with pytest.raises(SeedanceRequestError, match="exists"):
+        save(generation_id, f"s3://aws_default@{BUCKET}/video.mp4", if_exists="fail")
+    assert objects(s3) == {"video.mp4": b"faster"}
 
 
 def test_storage_decides_between_writers_that_saw_nothing(

@@ -54,6 +54,13 @@ def test_file_that_another_task_is_writing_is_left_alone(service: ResultService,
     assert files_in(tmp_path) == ["video.mp4"]
 
 
+def test_file_of_the_same_run_elsewhere_is_left_alone(service: ResultService, tmp_path: Path) -> None:
+    """Two Airflows may have the same Dag and run, but they save different generations."""
+    with slow_writer(service, tmp_path / "video.mp4", run_id="same") as slow:
+        save("asyntask_other", f"{tmp_path}/other.mp4", run_id="same")
+    assert slow.result()["size"] == len(service.data)
+
+
 def leftover(folder: Path, age: float, name: str = ".seedance-0123456789abcdef-01234567.part") -> Path:
     path = folder / name
     path.write_bytes(b"half of a video")
@@ -65,8 +72,10 @@ def leftover(folder: Path, age: float, name: str = ".seedance-0123456789abcdef-0
 def test_what_nobody_has_written_to_for_an_hour_is_removed(
     generation_id: str, tmp_path: Path, age: float, stays: bool
 ) -> None:
-    left = leftover(tmp_path, age)
-    save(generation_id, f"{tmp_path}/video.mp4")
+    folder = tmp_path / "take [1]"
+    folder.mkdir()
+    left = leftover(folder, age)
+    save(generation_id, f"{folder}/video.mp4")
     assert left.exists() is stays
 
 
@@ -140,7 +149,7 @@ def test_name_that_is_too_long_is_the_authors_to_change(generation_id: str, tmp_
         save(generation_id, f"{tmp_path}/{'n' * 252}.mp4")
 
 
-@pytest.mark.parametrize("model", ["../../x", "..", "a/../../x", "\\..\\x", "~", ".", "x\0y", "x?y#z", "{seed}"])
+@pytest.mark.parametrize("model", ["../../x", "..", "a/../../x", "\\..\\x", "~", ".", "x\0y", "x?y#z", "{seed}", "m" * 300, "視" * 90])
 def test_nothing_that_the_service_says_leaves_the_folder(service: ResultService, tmp_path: Path, model: str) -> None:
     answer = json.loads(service.generation())
     answer["data"]["data"]["model"] = answer["data"]["data"]["resolution"] = model
