@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -20,7 +21,7 @@ MAX_NAME_PART = 100
 _PLACEHOLDER = re.compile(rf"\{{({'|'.join(PLACEHOLDERS)})\}}")
 _NOT_IN_NAMES = re.compile(r"[^\w.+ -]", re.ASCII)
 #: What a template refers to if it can render differently in each instance of a mapped task.
-_INSTANCE_WORDS = re.compile(r"\{[{%].*\b(ti|task_instance\w*|task|map_index\w*|macros|random|uuid\w*)\b", re.DOTALL)
+_INSTANCE_WORDS = re.compile(r"\{[{%][^}]*\b(ti|task_instance\w*|task|map_index\w*|macros|random|uuid\w*)\b")
 
 
 def check_what(what: object) -> tuple[What, ...]:
@@ -75,9 +76,9 @@ def is_shared(path: object) -> bool:
     :param path: As the Dag's author wrote it: not rendered, and not filled.
     :returns: False if a placeholder or a template may make a difference, or if it is another task's output.
     """
-    if not isinstance(path, str) or _INSTANCE_WORDS.search(path):
+    if not isinstance(path, str | os.PathLike) or _INSTANCE_WORDS.search(text := str(path)):
         return False
-    return not any(f"{{{name}}}" in path for name in PLACEHOLDERS if name != "extension")
+    return not any(f"{{{name}}}" in text for name in PLACEHOLDERS if name != "extension")
 
 
 def fill_path(path: str, result: Mapping[str, Any], what: What) -> str:

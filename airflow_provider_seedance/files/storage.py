@@ -42,9 +42,11 @@ _PERMANENT_ERRORS = (
     PermissionError,
 )
 _PERMANENT_ERRNOS = frozenset({errno.EROFS, errno.ENAMETOOLONG})
-#: S3's codes that pass, although s3fs raises them as PermissionError or FileNotFoundError.
+#: S3's codes that pass, although s3fs raises them as PermissionError or FileNotFoundError. The response to a HEAD has
+#: only its status as code, and 403 may mean a clock that is off.
 _PASSING_CODES = frozenset(
     {
+        "403",
         "ExpiredToken",
         "ExpiredTokenException",
         "NoSuchUpload",

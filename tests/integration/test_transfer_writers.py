@@ -149,7 +149,9 @@ def test_name_that_is_too_long_is_the_authors_to_change(generation_id: str, tmp_
         save(generation_id, f"{tmp_path}/{'n' * 252}.mp4")
 
 
-@pytest.mark.parametrize("model", ["../../x", "..", "a/../../x", "\\..\\x", "~", ".", "x\0y", "x?y#z", "{seed}", "m" * 300, "視" * 90])
+@pytest.mark.parametrize(
+    "model", ["../../x", "..", "a/../../x", "\\..\\x", "~", ".", "x\0y", "x?y#z", "{seed}", "m" * 300, "視" * 90]
+)
 def test_nothing_that_the_service_says_leaves_the_folder(service: ResultService, tmp_path: Path, model: str) -> None:
     answer = json.loads(service.generation())
     answer["data"]["data"]["model"] = answer["data"]["data"]["resolution"] = model
