@@ -7,18 +7,18 @@ parsed every few seconds, and pays for what its imports load.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_seedance.api.parse import as_mapping
 from airflow_provider_seedance.api.redact import Redacted, wrap
+from airflow_provider_seedance.api.values import GAVE_NOTHING, is_nothing, path_text, refuse, shown
 from airflow_provider_seedance.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_seedance.exceptions import SeedanceRequestError
 from airflow_provider_seedance.links import SeedanceVideoLink
 from airflow_provider_seedance.telemetry.lineage_facts import LineageFacts
-from airflow_provider_seedance.version_compat import first_try_since_cleared, given_fields
+from airflow_provider_seedance.version_compat import arguments_of, first_try_since_cleared, mapped_task
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
@@ -45,32 +45,32 @@ class SeedanceTask:
     seedance_conn_id: str
     #: The time that waits are measured by.
     clock: Clock = SYSTEM_CLOCK
-    #: Template fields that were given a value which then rendered to None.
-    rendered_to_none: tuple[str, ...] = ()
+    #: Template fields that were given a value which then rendered to nothing.
+    rendered_to_nothing: tuple[str, ...] = ()
+    #: The texts that the Dag's own code gives; None until the task is rendered: then every value is the code's own.
+    texts_of_dag: frozenset[str] | None = None
 
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         """Render as Airflow does, then redact: the one step that mapped and plain operators share."""
-        given = given_fields(self)
+        given, texts = _given_fields(self), frozenset(_texts_of_dag(self))
         super()._do_render_template_fields(parent, *args, **kwargs)  # type: ignore[misc]
         if parent is self:
-            self.rendered_to_none = tuple(name for name in given if getattr(self, name) is None)
+            self.rendered_to_nothing = tuple(name for name in given if is_nothing(getattr(self, name)))
+            self.texts_of_dag = texts
             for name in self.template_fields:
                 setattr(self, name, wrap(getattr(self, name)))
 
     def require_rendered(self, names: Sequence[str]) -> None:
         """
-        Check that no given value rendered to None.
+        Check that no given value rendered to nothing.
 
         :param names: The fields to check.
-        :raises SeedanceRequestError: One was given a value, and it rendered to None.
+        :raises SeedanceRequestError: One was given a value, and it rendered to nothing.
         """
-        for name in self.rendered_to_none:
+        for name in self.rendered_to_nothing:
             if name in names:
-                raise SeedanceRequestError(
-                    f"{name!r} was given, and rendered to None: the upstream task pushed nothing under that key, or "
-                    "the template refers to something that does not exist. Correct it, or omit the parameter.",
-                    field=name,
-                )
+                rendered = shown(getattr(self, name))
+                refuse(name, f"was given, and rendered to {rendered}: {GAVE_NOTHING}", "Correct it, or omit it")
 
     def tries(self, context: Context) -> Tries:
         """Return what Airflow keeps of the task instance's tries, by which a retry is told from clearing."""
@@ -110,6 +110,35 @@ def _record_delivery(context: Context) -> None:
     if task.returned is not None:
         store, created_id = task.returned
         store.mark_delivered(created_id, task.tries(context), context["ti"])
+
+
+def _given_fields(task: Any) -> tuple[str, ...]:
+    """
+    Return the template fields that were given a value, before they are rendered.
+
+    What a mapped task is expanded by is final when the operator is made, so nothing counts as given there, except in
+    ``.partial()``.
+    """
+    mapped = mapped_task(task)
+    expanded = () if mapped is None else arguments_of(task).keys() - mapped.partial_kwargs.keys()
+    return tuple(name for name in task.template_fields if name in expanded or not is_nothing(getattr(task, name)))
+
+
+def _texts_of_dag(task: Any) -> Iterator[str]:
+    """Find what the Dag's own code gives for template fields, before they are rendered: no other task's output."""
+    mapped = mapped_task(task)
+    if mapped is None:
+        return _texts([getattr(task, name) for name in task.template_fields])
+    return _texts([mapped.expand_input.value, *(mapped.partial_kwargs.get(name) for name in task.template_fields)])
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Find all texts in lists and dictionaries, paths among them."""
+    text = path_text(value)
+    if isinstance(text, str):
+        yield text.strip()
+    for member in value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
+        yield from _texts(member)
 
 
 class PollingTask(SeedanceTask):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -108,16 +108,14 @@ def _default_deferrable() -> bool:
 DEFAULT_DEFERRABLE = _default_deferrable()
 
 
-def given_fields(operator: Any) -> tuple[str, ...]:
-    """
-    Return the template fields that were given a value, before they are rendered.
+def mapped_task(operator: Any) -> Any:
+    """Return the mapped task that an operator is one instance of, else None. Airflow has no public name for it."""
+    return operator.dag.get_task(operator.task_id) if getattr(operator, "_BaseOperator__from_mapped", False) else None
 
-    In a mapped task the values are final when the operator is made, so None counts as given there. Airflow keeps an
-    operator's arguments, and whether it is a mapped one, in two attributes that have no public name.
-    """
-    mapped = getattr(operator, "_BaseOperator__from_mapped", False)
-    arguments = getattr(operator, "_BaseOperator__init_kwargs", {}) if mapped else {}
-    return tuple(name for name in operator.template_fields if getattr(operator, name) is not None or name in arguments)
+
+def arguments_of(operator: Any) -> Mapping[str, Any]:
+    """Return the arguments that an operator was made with; Airflow keeps them without a public name."""
+    return getattr(operator, "_BaseOperator__init_kwargs", {})
 
 
 def first_try_since_cleared(operator: Any, context: Any) -> int:

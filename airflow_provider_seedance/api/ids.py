@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airflow_provider_seedance.api.parse import as_id
+from airflow_provider_seedance.api.values import GAVE_NOTHING, is_nothing
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 
 
@@ -16,7 +17,7 @@ def check_generation_id(value: object) -> str:
     :raises SeedanceRequestError: There is none, or it could not be one.
     """
     given = value.get("generation_id") if isinstance(value, Mapping) else value
-    return as_id(given) or _refuse(value, "generation", "generation", "'asyntask_...'", "SeedanceGenerateVideoOperator")
+    return _id(given) or _refuse(value, "generation", "generation", "'asyntask_...'", "SeedanceGenerateVideoOperator")
 
 
 def check_asset_id(value: object) -> str:
@@ -29,9 +30,7 @@ def check_asset_id(value: object) -> str:
     given = value.get("asset_id") if isinstance(value, Mapping) else value
     if isinstance(given, str) and given.strip().lower().startswith("asset://"):
         given = given.strip()[len("asset://") :]
-    return as_id(given) or _refuse(
-        value, "asset", "asset", "'asset-...' or asset://<id>", "SeedanceCreateAssetOperator"
-    )
+    return _id(given) or _refuse(value, "asset", "asset", "'asset-...' or asset://<id>", "SeedanceCreateAssetOperator")
 
 
 def check_group_id(value: object) -> str:
@@ -40,11 +39,17 @@ def check_group_id(value: object) -> str:
 
     :raises SeedanceRequestError: There is none, or it could not be one.
     """
-    return as_id(value) or _refuse(value, "group_id", "asset group", "'group-...'", "SeedanceCreateAssetGroupOperator")
+    return _id(value) or _refuse(value, "group_id", "asset group", "'group-...'", "SeedanceCreateAssetGroupOperator")
+
+
+def _id(value: object) -> str | None:
+    return None if is_nothing(value) else as_id(value)
 
 
 def _refuse(value: object, parameter: str, noun: str, example: str, operator: str) -> str:
     got = f"{type(value).__name__}{' without a usable id' if isinstance(value, Mapping) else ''}"
+    if is_nothing(value):
+        got = f"{value!r}: {GAVE_NOTHING}"
     raise SeedanceRequestError(
         f"{parameter!r} contains no {noun} id: give an id such as {example}, or the result of {operator}. Got {got}.",
         field=parameter,

@@ -8,13 +8,13 @@ signature or a person's picture. The limits are those of contract.md#content-rul
 from __future__ import annotations
 
 import binascii
-import os
 import re
 from typing import Literal
 from urllib.parse import urlsplit
 
 from airflow_provider_seedance.api import limits
-from airflow_provider_seedance.api.values import refuse
+from airflow_provider_seedance.api.parse import is_loopback
+from airflow_provider_seedance.api.values import GAVE_NOTHING, is_nothing, path_text, refuse, shown
 
 MediaKind = Literal["image", "video", "audio"]
 
@@ -25,7 +25,7 @@ MediaForm = Literal["url", "asset", "data", "path"]
 _FORMS = "a link, asset://<id>, a data: URI or a path"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _ASSET_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_BARE_ASSET_ID = re.compile(r"asset-[0-9]{8,}-[A-Za-z0-9]+")
+_BARE_ASSET_ID = re.compile(r"asset[-_][A-Za-z0-9_-]+")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _DATA_HEADER = re.compile(r"data:(image|audio|video)/([a-z0-9.+-]+);base64", re.IGNORECASE)
 _BASE64_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -66,23 +66,28 @@ def media_form(value: str) -> MediaForm:
     return "data" if scheme == "data" else "path"
 
 
+def is_local_path(value: str) -> bool:
+    """Check whether a path, such as one of the form ``path``, is in the worker's own file system."""
+    scheme, mark, _ = value.partition("://")
+    return not mark or scheme.lower() in ("file", "local")
+
+
 def check_media(value: object, kind: MediaKind, *, item: str) -> str:
     """
     Check one media value as far as possible without opening anything.
 
     :param value: What the user gave: a string, or a path object.
+    :param kind: What it must be.
     :param item: Its name in messages, such as ``reference_images[1]``.
     :returns: The value, without surrounding white space; ``asset://`` in lower case.
     :raises SeedanceRequestError: It is not a media value, or not one that the service takes for this kind.
     """
-    if isinstance(value, os.PathLike) or _is_object_storage_path(value):
-        value = str(value)
+    value = path_text(value)
+    if is_nothing(value):
+        refuse(item, f"is {shown(value)}: {GAVE_NOTHING}", f"Omit the parameter, or give {_FORMS}")
     if not isinstance(value, str):
         refuse(item, f"is of type {type(value).__name__}, not a string", f"Give {_FORMS}")
     text = value.strip()
-    if text in ("", "None"):
-        what = "is empty" if not text else "is the word None"
-        refuse(item, f"{what}, so its template had no value", f"Omit the parameter, or give {_FORMS}")
     form = media_form(text)
     if form == "data":
         parse_data_uri(text, kind, item=item)
@@ -94,18 +99,16 @@ def check_media(value: object, kind: MediaKind, *, item: str) -> str:
     return _check_asset(text, item) if form == "asset" else _check_path(text, kind, item)
 
 
-def _is_object_storage_path(value: object) -> bool:
-    """Recognize Airflow's ``ObjectStoragePath``, which is no ``os.PathLike``, without importing Airflow."""
-    return isinstance(getattr(value, "protocol", None), str) and hasattr(value, "conn_id")
-
-
 def _check_link(value: str, item: str) -> str:
     try:
-        host = urlsplit(value).hostname
+        parts = urlsplit(value)
+        host = parts.hostname
     except ValueError:
         host = None
     if not host or re.search(r"\s", value):
         refuse(item, "is not a complete link", "Give one such as https://host/path, with blanks as %20")
+    if parts.scheme == "http" and not is_loopback(host):
+        refuse(item, "is a plain http:// link", "Give an https:// one; http:// is for a service on this machine only")
     return value
 
 

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from airflow_provider_seedance.api.values import refuse, shown
+from airflow_provider_seedance.api.media import is_local_path
+from airflow_provider_seedance.api.values import GAVE_NOTHING, is_nothing, path_text, refuse, shown
 
 What = Literal["video", "last_frame"]
 
@@ -22,6 +23,8 @@ _PLACEHOLDER = re.compile(rf"\{{({'|'.join(PLACEHOLDERS)})\}}")
 _NOT_IN_NAMES = re.compile(r"[^\w.+ -]", re.ASCII)
 #: What a template refers to if it can render differently in each instance of a mapped task.
 _INSTANCE_WORDS = re.compile(r"\{[{%][^}]*\b(ti|task_instance\w*|task|map_index\w*|macros|random|uuid\w*)\b")
+
+_KNOWN = "|".join(rf"\{{{name}\}}" for name in PLACEHOLDERS)
 
 
 def check_what(what: object) -> tuple[What, ...]:
@@ -45,15 +48,26 @@ def check_path(path: object) -> str:
     """
     Return the path to save to, without surrounding spaces.
 
-    :raises SeedanceRequestError: If it is empty, or a name in braces is not known.
+    :param path: Text, or a path object.
+    :raises SeedanceRequestError: If it is empty, has braces in it that are none of :data:`PLACEHOLDERS`, or is a local
+        path that depends on where the worker was started or who runs it.
     """
-    if not isinstance(path, str) or not path.strip():
-        refuse("path", "is empty", "Give a file or a folder to save to")
-    for name in re.findall(r"\{(\w*)\}", path):
-        if name not in PLACEHOLDERS:
-            known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
-            refuse("path", f"has {{{name}}} in it, which is not known", f"Use {known}")
-    return path.strip()
+    text = path_text(path)
+    if is_nothing(text):
+        refuse("path", f"is {shown(text)}: {GAVE_NOTHING}", "Give a file or a folder to save to")
+    if not isinstance(text, str):
+        refuse("path", f"is {shown(text)}, not a path", "Give a file or a folder to save to")
+    text = text.strip()
+    if unknown := re.search(r"\{[^{}]*\}?|\}", re.sub(_KNOWN, "", text)):
+        known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
+        refuse("path", f"has {unknown[0]} in it, which is not known", f"Use {known}")
+    if is_local_path(text) and not text.partition("://")[2].startswith("/") and not text.startswith("/"):
+        refuse(
+            "path",
+            "is relative, or begins with ~, which each worker may take for another folder",
+            "Give an absolute path, or an address such as s3://bucket/folder/",
+        )
+    return text
 
 
 def check_two_files(path: str) -> None:

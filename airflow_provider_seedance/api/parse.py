@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 
 #: What an id may look like: opaque, and safe in a URL path (contract.md#create-response).
@@ -60,6 +61,14 @@ def as_http_url(value: object) -> str | None:
     """Return an http(s) link, or None."""
     text = as_text(value)
     return text if text and text.lower().startswith(("https://", "http://")) else None
+
+
+def is_loopback(host: str) -> bool:
+    """Check whether a host of a URL is this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost" or host.lower().endswith(".localhost")
 
 
 def as_id(value: object) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -61,12 +62,26 @@ def _convert(value: object, parameter: attrs.Attribute[Any]) -> Any:
 
 
 def _further_fields(name: str, value: object) -> dict[str, Any]:
-    """Take further fields for the request, and refuse those that a parameter governs."""
+    """
+    Take further fields for the request, and refuse those that a parameter governs, however they are spelled.
+
+    Some JSON libraries, Go's among them, ignore case when they read a field.
+    """
     fields = values.json_object(name, value)
-    for field, parameter in _sent_parameters().items():
-        if field in fields:
+    governed = {
+        _spelling(governs): parameter
+        for parameter in _parameters()
+        for governs in (parameter.name, parameter.metadata["sent_as"] or parameter.name)
+    }
+    for field in fields:
+        if parameter := governed.get(_spelling(field)):
             values.refuse(name, f"would override {field!r}", f"Use the parameter {parameter.name!r} for it")
     return fields
+
+
+def _spelling(field: str) -> str:
+    """Reduce a field's name to what all its spellings share, such as ``Duration`` and ``generateAudio``."""
+    return re.sub(r"[\W_]", "", field).casefold()
 
 
 @attrs.frozen(kw_only=True, repr=False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -27,6 +28,10 @@ _MAX_DEPTH = 32
 #: Seconds that a wait may have: a year.
 MAX_SECONDS = 366 * 86400
 _SHOWN = re.compile(r"[\w.:+ -]{0,40}")
+#: Texts, in lower case, that a template renders to if what it names has no value.
+_NOTHING = frozenset(("", "none", "null", "[]", "{}"))
+#: What to say of a value that is nothing.
+GAVE_NOTHING = "the upstream task pushed nothing under that key, or the template refers to something that has no value"
 
 
 def refuse(field: str, what: str, remedy: str) -> NoReturn:
@@ -49,6 +54,8 @@ def shown(value: object) -> str:
         return repr(value) if abs(value) <= _MAX_INTEGER else "a number of more than 64 bits"
     if isinstance(value, float):
         return repr(value)
+    if isinstance(value, list | tuple | Mapping) and not value:
+        return f"an empty {type(value).__name__}"
     if isinstance(value, str):
         return repr(value) if _SHOWN.fullmatch(value) else f"a text of {len(value)} characters"
     return f"of type {type(value).__name__}"
@@ -60,11 +67,47 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
         refuse(name, f"is {shown(value)}", f"Give one of {', '.join(choices)}")
 
 
-def check_seconds(name: str, value: object) -> None:
-    """Refuse a wait that is not a positive number of seconds, or longer than any wait makes sense."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_SECONDS:
-        fault = f"is {shown(value)}, not a number of seconds above 0 and within a year"
-        refuse(name, fault, "Give a number such as 15")
+def check_waits(**waits: object) -> None:
+    """
+    Check the waits of an operator or a sensor when it is made, before anything can be paid.
+
+    :param waits: Seconds, by parameter.
+    :raises SeedanceRequestError: One is not above 0, or longer than any wait makes sense.
+    """
+    for name, value in waits.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_SECONDS:
+            fault = f"is {shown(value)}, not a number of seconds above 0 and within a year"
+            refuse(name, fault, "Give a number such as 15")
+
+
+def check_switches(**switches: object) -> None:
+    """
+    Check the switches of an operator or a sensor that are no templates: ``"False"`` would count as True.
+
+    :param switches: By parameter.
+    :raises SeedanceRequestError: One is anything but True or False.
+    """
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            refuse(name, f"is {shown(value)}, neither True nor False", "Give True or False, without quotes")
+
+
+def is_nothing(value: object) -> bool:
+    """Check whether a rendered value holds nothing: None, an empty container, or the text that stands for one."""
+    if isinstance(value, str):
+        return value.strip().lower() in _NOTHING
+    return value is None or (isinstance(value, list | tuple | Mapping) and not value)
+
+
+def path_text(value: object) -> object:
+    """
+    Write a path object as text.
+
+    :param value: Anything; Airflow's ``ObjectStoragePath``, which is no ``os.PathLike``, is known without an import.
+    :returns: The text of a path object, anything else as it is.
+    """
+    is_object_storage_path = isinstance(getattr(value, "protocol", None), str) and hasattr(value, "conn_id")
+    return str(value) if is_object_storage_path or isinstance(value, os.PathLike) else value
 
 
 def is_literal(value: object) -> bool:
@@ -75,6 +118,7 @@ def is_literal(value: object) -> bool:
     :returns: False for a template, for the output of another task (anything with ``resolve``), and for a list or
         dictionary that holds one.
     """
+    value = path_text(value)
     if isinstance(value, str):
         return "{{" not in value and "{%" not in value
     if isinstance(value, Mapping):
@@ -85,13 +129,11 @@ def is_literal(value: object) -> bool:
 
 
 def prompt_text(name: str, value: object) -> str:
-    """Take a prompt as it is; refuse an empty one, and the word None that an empty template leaves behind."""
+    """Take a prompt as it is; refuse an empty one, and the words None and null that an empty template leaves behind."""
     if not isinstance(value, str):
         refuse(name, f"is {shown(value)}, not text", "Give the prompt as a string")
-    if not value.strip():
-        refuse(name, "is empty", "Describe the video, or omit the parameter if there is media")
-    if value.strip() == "None":
-        refuse(name, "is the word None, so its template had no value", "Give the template a value or a default")
+    if is_nothing(value):
+        refuse(name, f"is {shown(value)}, and describes nothing", "Describe the video, or omit it if there is media")
     return str(value)
 
 
@@ -100,7 +142,7 @@ def word(name: str, value: object) -> str:
     if not isinstance(value, str):
         refuse(name, f"is {shown(value)}, not text", "Put it in quotes")
     text = value.strip()
-    if not text or text == "None":
+    if is_nothing(text):
         refuse(name, f"is {shown(text)}, which names nothing", "Omit the parameter to get the default")
     if not text.isprintable():
         refuse(name, "contains a line break or another control character", "Give one word")
@@ -123,10 +165,8 @@ def whole_number(name: str, value: object) -> int:
     return int(value)
 
 
-def seed_number(name: str, value: object) -> int | None:
-    """Take a seed: -1 for a random one, or a whole number from 0; the word None, rendered from null, for no seed."""
-    if isinstance(value, str) and value.strip() == "None":
-        return None
+def seed_number(name: str, value: object) -> int:
+    """Take a seed: -1 for a random one, or a whole number from 0."""
     number = whole_number(name, value)
     if number < -1:
         refuse(name, f"is {number}", "Give -1 for a random one, or a whole number from 0")

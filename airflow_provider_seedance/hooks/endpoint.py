@@ -6,13 +6,12 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_seedance import __version__
-from airflow_provider_seedance.api.parse import as_number, as_text
+from airflow_provider_seedance.api.parse import as_number, as_text, is_loopback
 from airflow_provider_seedance.exceptions import SeedanceAuthError, SeedanceRequestError
 
 if TYPE_CHECKING:
@@ -95,14 +94,7 @@ class Endpoint:
     def sends_key_unencrypted(self) -> bool:
         """Whether the key crosses a network without encryption."""
         url = urlsplit(self.base_url)
-        return url.scheme == "http" and not _is_loopback(url.hostname or "")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost" or host.lower().endswith(".localhost")
+        return url.scheme == "http" and not is_loopback(url.hostname or "")
 
 
 def _base_url(conn: Connection, conn_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +11,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_seedance.api.ids import check_asset_id
 from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL
 from airflow_provider_seedance.api.redact import unwrap
-from airflow_provider_seedance.api.values import check_choice, check_seconds
+from airflow_provider_seedance.api.values import check_choice, check_switches, check_waits
 from airflow_provider_seedance.exceptions import SeedanceNotFoundError
 from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, PayingTask, PollingTask, SeedanceTask
 from airflow_provider_seedance.version_compat import (
@@ -20,7 +21,7 @@ from airflow_provider_seedance.version_compat import (
 )
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_seedance.api.assets import Asset
     from airflow_provider_seedance.api.polling import Finished
@@ -99,7 +100,8 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
 
     :param group_id: The group it goes into.
     :param name: 1 to 51 characters.
-    :param source: An ``https://`` link, a ``data:`` URI (images and audio), or a path that ``ObjectStoragePath`` opens.
+    :param source: An ``https://`` link, a ``data:`` URI (images and audio), or a path (text
+        or an object) that ``ObjectStoragePath`` opens.
     :param asset_type: ``Image``, ``Video`` or ``Audio``. Default: detected from the bytes, or a link's ending.
     :param if_exists: What to do if the same content exists under this name: ``"reuse"`` (default), ``"create"``
         another, or ``"fail"``.
@@ -122,7 +124,7 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
         *,
         group_id: str,
         name: str,
-        source: str,
+        source: str | os.PathLike[str] | ObjectStoragePath,
         asset_type: str | None = None,
         if_exists: IfExists = "reuse",
         if_changed: IfChanged = "create",
@@ -132,12 +134,12 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
         timeout: float = 300.0,
         **kwargs: Any,
     ) -> None:
+        check_waits(poll_interval=poll_interval, timeout=timeout)
+        check_switches(wait_until_active=wait_until_active, deferrable=deferrable)
         kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
         check_choice("if_exists", if_exists, ("reuse", "create", "fail"))
         check_choice("if_changed", if_changed, ("create", "fail"))
-        check_seconds("poll_interval", poll_interval)
-        check_seconds("timeout", timeout)
         self.group_id = group_id
         self.name = name
         self.source = source
@@ -163,7 +165,7 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
                 group_id=unwrap(self.group_id),
                 name=unwrap(self.name),
                 source=unwrap(self.source),
-                asset_type=self.asset_type or None,
+                asset_type=self.asset_type,
                 if_exists=self.if_exists,
                 if_changed=self.if_changed,
                 tries=self.tries(context),

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_seedance.api.limits import DEFAULT_MODEL, DEFAULT_POLL_INTERVAL
 from airflow_provider_seedance.api.redact import Redacted, unwrap
 from airflow_provider_seedance.api.request import GenerationRequest, check_literals
-from airflow_provider_seedance.api.values import check_choice, check_seconds
+from airflow_provider_seedance.api.values import check_choice, check_switches, check_waits
 from airflow_provider_seedance.exceptions import SeedanceError
 from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, GenerationTask, PayingTask, PollingTask
 from airflow_provider_seedance.telemetry.outlets import describe_outlets
@@ -137,6 +137,9 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
         seedance_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
+        check_waits(poll_interval=poll_interval, timeout=timeout)
+        check_switches(wait_for_completion=wait_for_completion, deferrable=deferrable, durable=durable)
+        check_choice("on_ambiguous_submission", on_ambiguous_submission, ("fail", "resubmit"))
         kwargs.setdefault("multiple_outputs", wait_for_completion)
         super().__init__(**with_retry_policy(kwargs))
         self.prompt = prompt
@@ -164,9 +167,6 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
         self.on_ambiguous_submission = on_ambiguous_submission
         self.seedance_conn_id = seedance_conn_id
         self.running_id: str | None = None
-        check_seconds("poll_interval", poll_interval)
-        check_seconds("timeout", timeout)
-        check_choice("on_ambiguous_submission", on_ambiguous_submission, ("fail", "resubmit"))
         check_literals({name: getattr(self, name) for name in CONTENT_FIELDS})
 
     def execute(self, context: Context) -> Any:
@@ -225,8 +225,8 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
             reference_images=unwrap(self.reference_images),
             reference_videos=unwrap(self.reference_videos),
             reference_audios=unwrap(self.reference_audios),
-            model=unwrap(self.model) or self.hook.endpoint.model or DEFAULT_MODEL,
-            model_is_given=bool(unwrap(self.model)),
+            model=self._model(),
+            model_is_given=unwrap(self.model) is not None,
             resolution=unwrap(self.resolution),
             ratio=unwrap(self.ratio),
             duration=unwrap(self.duration),
@@ -238,6 +238,10 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
             content=unwrap(self.content),
             extra_body=unwrap(self.extra_body),
         )
+
+    def _model(self) -> str:
+        given = unwrap(self.model)
+        return given if given is not None else self.hook.endpoint.model or DEFAULT_MODEL
 
     def _request_or_error(self) -> GenerationRequest | SeedanceError:
         """Build the request; what is wrong with it matters only if it is submitted, not to a video that is paid for."""

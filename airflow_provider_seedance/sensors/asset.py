@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_seedance.api.ids import check_asset_id
 from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL
 from airflow_provider_seedance.api.redact import unwrap
+from airflow_provider_seedance.api.values import is_literal
 from airflow_provider_seedance.sensors.base import BaseSeedanceSensor
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class SeedanceAssetSensor(BaseSeedanceSensor):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        if is_literal(asset):
+            check_asset_id(asset)
         self.asset = asset
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:

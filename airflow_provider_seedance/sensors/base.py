@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
@@ -13,6 +14,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from airflow_provider_seedance.api.values import check_switches, check_waits
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceTimeoutError
 from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, PollingTask
 from airflow_provider_seedance.version_compat import DEFAULT_DEFERRABLE, with_retry_policy, xcom_safe
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 
 #: Key in the task state store under which a rescheduled sensor keeps what its poller had counted.
 COUNTS_KEY = "seedance_sensor"
-#: Seconds. The shortest interval that a poller is given: Airflow allows a ``poke_interval`` of 0.
-MIN_POLL_INTERVAL = 0.001
 
 
 class SeedanceSensorTimeoutError(SeedanceTimeoutError, AirflowSensorTimeout):
@@ -43,10 +43,18 @@ class BaseSeedanceSensor(PollingTask, BaseSensorOperator):
     id_field: ClassVar[str]
 
     def __init__(
-        self, *, deferrable: bool = DEFAULT_DEFERRABLE, seedance_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any
+        self,
+        *,
+        poke_interval: timedelta | float,
+        timeout: timedelta | float,
+        deferrable: bool = DEFAULT_DEFERRABLE,
+        seedance_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
     ) -> None:
+        check_waits(poke_interval=_in_seconds(poke_interval), timeout=_in_seconds(timeout))
+        check_switches(deferrable=deferrable)
         kwargs.setdefault("multiple_outputs", True)
-        super().__init__(**with_retry_policy(kwargs))
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **with_retry_policy(kwargs))
         self.deferrable = deferrable
         self.seedance_conn_id = seedance_conn_id
         self._poked: BasePoller[Any] | None = None
@@ -142,7 +150,7 @@ class BaseSeedanceSensor(PollingTask, BaseSensorOperator):
             self._subject_id(),
             deadline=deadline,
             submitted_at=submitted_at,
-            poll_interval=max(self.poke_interval, MIN_POLL_INTERVAL),
+            poll_interval=self.poke_interval,
             counts=counts,
         )
 
@@ -158,3 +166,7 @@ class BaseSeedanceSensor(PollingTask, BaseSensorOperator):
         if finished.outcome == "timeout":
             raise SeedanceSensorTimeoutError(finished.message)
         return xcom_safe(self._result(finished, state))
+
+
+def _in_seconds(value: object) -> object:
+    return value.total_seconds() if isinstance(value, timedelta) else value

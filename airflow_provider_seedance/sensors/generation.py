@@ -10,6 +10,7 @@ from airflow_provider_seedance.api.ids import check_generation_id
 from airflow_provider_seedance.api.limits import DEFAULT_POLL_INTERVAL
 from airflow_provider_seedance.api.parse import as_int, as_mapping, as_text
 from airflow_provider_seedance.api.redact import Redacted, unwrap
+from airflow_provider_seedance.api.values import is_literal
 from airflow_provider_seedance.sensors.base import BaseSeedanceSensor
 from airflow_provider_seedance.tasks import GenerationTask
 
@@ -52,6 +53,8 @@ class SeedanceGenerationSensor(GenerationTask, BaseSeedanceSensor):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        if is_literal(generation):
+            check_generation_id(generation)
         self.generation = generation
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,9 +51,9 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
 
     :param generation: A generation id, or the result of
         :class:`~airflow_provider_seedance.operators.video.SeedanceGenerateVideoOperator` or its sensor.
-    :param path: The file to save to, or a folder (one that exists, or any that ends in ``/``), in which the file is
-        named ``<generation_id>.mp4``. May contain ``{generation_id}``, ``{model}``, ``{resolution}``, ``{ratio}``,
-        ``{duration}``, ``{seed}`` and ``{extension}``.
+    :param path: The file to save to, as text or a path object, or a folder (one that exists, or any that ends in
+        ``/``), in which the file is named ``<generation_id>.mp4``. A local one must be absolute. May contain
+        ``{generation_id}``, ``{model}``, ``{resolution}``, ``{ratio}``, ``{duration}``, ``{seed}`` and ``{extension}``.
     :param what: ``video`` (default), ``last_frame``, or ``both``, also as a list of the two. With both and a file as
         ``path``, the last frame has the same name with ``.png``.
     :param if_exists: ``skip`` (default) writes nothing if the same bytes are there already, compared one by one, and
@@ -72,7 +73,7 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
         self,
         *,
         generation: str | Mapping[str, Any],
-        path: str,
+        path: str | os.PathLike[str] | ObjectStoragePath,
         what: str | Sequence[str] = "video",
         if_exists: str = "skip",
         conn_id: str | None = None,
@@ -95,6 +96,8 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
             check_path(path)
             if len(files) > 1:
                 check_two_files(path)
+        if is_literal(generation):
+            check_generation_id(generation)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """

@@ -86,7 +86,7 @@ def test_time_out_is_the_sensors_own_in_every_mode(emulator: Emulator, way: dict
     emulator.fault(route="generation", stuck=True)
     generation_id = SeedanceHook().create_generation(BODY)
     # a rescheduled sensor counts from its first reschedule, which only Airflow's database knows
-    timeout = 0 if way.get("mode") == "reschedule" else 0.5
+    timeout = 0.001 if way.get("mode") == "reschedule" else 0.5
     with pytest.raises(SeedanceSensorTimeoutError, match="keeps running and is billed") as caught:
         run(sensor_task(generation_id, **{**way, "timeout": timeout}))
     assert isinstance(caught.value, AirflowSensorTimeout)
@@ -102,7 +102,7 @@ def test_sensor_that_may_skip_skips_in_every_mode_and_says_why(
     stuck = end == "time-out"
     fail = {"code": "OutputVideoSensitiveContentDetected", "message": "x"}
     emulator.fault(route="generation", **({"stuck": True} if stuck else {"fail": fail}))
-    timeout = 20 if not stuck else 0 if way.get("mode") == "reschedule" else 0.5
+    timeout = 20 if not stuck else 0.001 if way.get("mode") == "reschedule" else 0.5
     generation_id = SeedanceHook().create_generation(BODY)
     if end == "earlier failure":
         emulator.finish()

@@ -31,7 +31,7 @@ BODY = {
 }
 
 
-def save(generation: Any, path: str, *, clock: Clock | None = None, run_id: str = "manual__1", **arguments: Any) -> Any:
+def save(generation: Any, path: Any, *, clock: Clock | None = None, run_id: str = "manual__1", **arguments: Any) -> Any:
     """Run the transfer, in virtual time that begins now if nothing else is said."""
     operator = SeedanceToObjectStorageOperator(task_id="save", generation=generation, path=path, **arguments)
     operator.hook = SeedanceHook(clock=clock or VirtualClock(start=time.time()))

@@ -1,13 +1,17 @@
+"""Paths that results are saved to: as given, and with a result's values filled in."""
+
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_seedance.api.naming import PLACEHOLDERS, fill_path, is_shared
+from airflow_provider_seedance.api.naming import PLACEHOLDERS, check_path, fill_path, is_shared
+from airflow_provider_seedance.exceptions import SeedanceRequestError
 
 
 @given(values=st.lists(st.none() | st.integers() | st.floats() | st.text(), min_size=7, max_size=7))
@@ -48,3 +52,41 @@ def test_values_that_are_names_stay_as_they_are() -> None:
 )
 def test_path_is_shared_unless_something_in_it_may_differ(path: object, shared: bool) -> None:
     assert is_shared(path) is shared
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (" /data/{generation_id}.mp4 ", "/data/{generation_id}.mp4"),
+        ("/data/{model}-{resolution}-{ratio}-{duration}-{seed}.{extension}",) * 2,
+        ("file:///data/a.mp4", "file:///data/a.mp4"),
+        ("s3://conn@bucket/{seed}/", "s3://conn@bucket/{seed}/"),
+        (Path("/data/a.mp4"), "/data/a.mp4"),
+        (ObjectStoragePath("file:///data/{seed}.mp4"), "file:///data/{seed}.mp4"),
+    ],
+)
+def test_path_is_text_or_a_path_object(given: Any, taken: str) -> None:
+    assert check_path(given) == taken
+
+
+@pytest.mark.parametrize(
+    "braces", ["{seed:05d}", "{ generation_id }", "{}", "{Seed}", "{seed!r}", "{seed", "}", "{{seed}}"]
+)
+def test_braces_that_are_not_known_are_refused(braces: str) -> None:
+    with pytest.raises(SeedanceRequestError, match=r"which is not known. Use \{generation_id\}"):
+        check_path(f"/data/{braces}.mp4")
+
+
+@pytest.mark.parametrize(
+    "path", ["~/a.mp4", "a.mp4", "./a.mp4", "../a.mp4", "file://a.mp4", "file://~/a.mp4", Path("a")]
+)
+def test_path_that_depends_on_the_worker_is_refused(path: Any) -> None:
+    with pytest.raises(SeedanceRequestError, match="absolute path"):
+        check_path(path)
+
+
+@pytest.mark.parametrize("path", [None, "", " ", "None", [], 7])
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    with pytest.raises(SeedanceRequestError, match="Give a file or a folder") as refused:
+        check_path(path)
+    assert refused.value.field == "path"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +64,7 @@ def test_what_may_turn_out_right_is_let_pass(arguments: dict[str, Any]) -> None:
         ({"reference_images": ["{{ params.image }}", ""]}, "reference_images[1]"),
         ({"reference_images": [XComArg()] * 10}, "reference_images"),
         ({"content": [{"type": "text"}]}, "content[0]"),
+        ({"prompt": XComArg(), "reference_videos": [Path("/data/clip.mp4")]}, "reference_videos[0]"),
         ({"prompt": "A cat", "content": [{"type": "text", "text": "A dog"}]}, "content"),
         ({"prompt": "A cat", "extra_body": {"seed": 1}}, "extra_body"),
     ],

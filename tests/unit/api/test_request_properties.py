@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_seedance.api.request import GenerationRequest, check_literals, encode_body, fingerprint
+from airflow_provider_seedance.api.values import is_nothing
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 
 PARAMETERS = [field.name for field in attrs.fields(GenerationRequest) if field.init and field.name != "extra_body"]
@@ -94,7 +95,7 @@ links = st.lists(st.sampled_from(["https://a.example/x.png", "asset://a-1", "/da
 
 @settings(max_examples=100, deadline=None)
 @given(
-    prompt=st.text(min_size=1).filter(lambda text: text.strip() not in ("", "None") and "@" not in text),
+    prompt=st.text(min_size=1).filter(lambda text: not is_nothing(text) and "@" not in text),
     images=links.filter(bool),
     videos=st.lists(st.sampled_from(["https://a.example/x.mp4", "asset://v"]), max_size=3),
     audios=links,
