@@ -54,7 +54,19 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "boolean",
                         "example": None,
                         "default": "False",
-                    }
+                    },
+                    "allowed_media_roots": {
+                        "description": (
+                            "Folders that media and the sources of assets may be read from, separated by commas; local "
+                            "ones, and addresses such as s3://bucket/folder or s3://conn_id@bucket. Whatever is "
+                            "outside is refused. Empty: any object storage, and of the worker's own files only those "
+                            "in folders that the Dag's code names.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/data/media, s3://team-media",
+                        "default": "",
+                    },
                 },
             }
         },

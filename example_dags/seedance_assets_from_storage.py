@@ -1,7 +1,8 @@
 """
 Every file under a storage prefix becomes an asset, by dynamic task mapping.
 
-Safe to run again: files that are already assets are found by name and content, and cost nothing.
+Safe to run again: files that are already assets are found by name and content, and cost nothing. A local folder must be
+listed in the setting ``[seedance] allowed_media_roots``, since a parameter names it.
 """
 
 from __future__ import annotations

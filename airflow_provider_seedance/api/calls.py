@@ -11,7 +11,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from airflow_provider_seedance.api.assets import BILLING_MODELS, Asset, AssetGroup, AssetType, result_items
 from airflow_provider_seedance.api.errors import error_from, read_error
@@ -166,29 +166,25 @@ class Source:
     :param asset_type: ``Image``, ``Video`` or ``Audio``.
     :param digest: SHA-256 in hexadecimal: of the bytes, or for a link, of the link without its signature.
     :param url: What the call sends instead of a file: a link or a ``data:`` URI; None if the file is uploaded.
-    :param size: Bytes to upload.
     :param filename: File name to upload it under.
-    :param file: The file to upload, as an ``ObjectStoragePath``.
+    :param data: The bytes to upload, which the digest is of; read once, since a file can change meanwhile.
     """
 
     asset_type: AssetType
     digest: str
     url: str | None = field(default=None, repr=False)
-    size: int = 0
     filename: str = ""
-    file: Any = field(default=None, repr=False)
+    data: bytes = field(default=b"", repr=False)
 
-    def open(self) -> IO[bytes]:
-        """Open the file to upload, for reading."""
-        if self.file is None:
-            raise ValueError("This source is sent as a URL: there is no file to upload.")
-        file: IO[bytes] = self.file.open("rb")
-        return file
+    @property
+    def is_link(self) -> bool:
+        """Whether the service fetches it."""
+        return self.url is not None and not self.url.startswith("data:")
 
 
 class Multipart:
     """
-    A ``multipart/form-data`` body that streams its file; ``requests`` would hold the file in memory.
+    A ``multipart/form-data`` body that is written in parts, so that the file is held in memory once.
 
     :param fields: The text fields.
     :param source: The file.
@@ -211,14 +207,14 @@ class Multipart:
 
     def __len__(self) -> int:
         """Return the bytes to send, for the ``Content-Length`` header."""
-        return len(self._head) + self._source.size + len(self._tail)
+        return len(self._head) + len(self._source.data) + len(self._tail)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the body; each iteration opens the file again."""
+        """Yield the body."""
+        data = self._source.data
         yield self._head
-        with self._source.open() as file:
-            while chunk := file.read(_CHUNK):
-                yield chunk
+        for start in range(0, len(data), _CHUNK):
+            yield data[start : start + _CHUNK]
         yield self._tail
 
 

@@ -1,9 +1,10 @@
 """
 Media going in: read from files and object storage, checked, and turned into what is sent.
 
-Sizes are looked up before contents are read, so that a file that is far too large is refused unread. What is certain to
-fail again (no such file, no permission, no such storage) is a request error; a storage that fails for a moment raises
-its own error, and the task's retries apply.
+Sizes are looked up before contents are read, so that a file that is far too large is refused unread, and each file is
+read once: what was checked and hashed is what is sent, even if the file changes meanwhile. What is certain to fail
+again (no such file, no permission, no such storage) is a request error; a storage that fails for a moment raises its
+own error, and the task's retries apply.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ import io
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import PurePosixPath
-from typing import NoReturn
+from typing import IO, NoReturn
 from urllib.parse import urlsplit
-
-from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_seedance.api import limits
 from airflow_provider_seedance.api.assets import ASSET_TYPES, AssetType
 from airflow_provider_seedance.api.calls import Source
 from airflow_provider_seedance.api.content import MediaItem
 from airflow_provider_seedance.api.fingerprint import canonical_media
+from airflow_provider_seedance.api.links import link_expiry
 from airflow_provider_seedance.api.media import (
     MediaKind,
     check_audio,
@@ -40,14 +41,16 @@ from airflow_provider_seedance.api.media import (
     parse_data_uri,
     sniff_format,
 )
-from airflow_provider_seedance.api.values import refuse
+from airflow_provider_seedance.api.values import is_nothing, path_text, refuse, shown
+from airflow_provider_seedance.files.places import check_place, storage_path
 
 log = logging.getLogger(__name__)
 
 #: Bytes of an image up to which it travels in the request's JSON; anything else is uploaded
 #: (contract.md#open-questions).
 MAX_INLINE_IMAGE = 4 * limits.MIB
-_CHUNK = 1024 * 1024
+#: Bytes that tell a file's format.
+_HEAD = 64
 _KINDS: dict[AssetType, MediaKind] = {"Image": "image", "Video": "video", "Audio": "audio"}
 _SUFFIXES: dict[AssetType, tuple[str, ...]] = {
     "Image": (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tiff", ".tif", ".heic", ".heif"),
@@ -56,7 +59,7 @@ _SUFFIXES: dict[AssetType, tuple[str, ...]] = {
 }
 
 
-def load_media(items: Sequence[MediaItem]) -> tuple[str, ...]:
+def load_media(items: Sequence[MediaItem], *, now: float | None = None) -> tuple[str, ...]:
     """
     Read and check the media of a request.
 
@@ -64,16 +67,21 @@ def load_media(items: Sequence[MediaItem]) -> tuple[str, ...]:
     the service, and the log says so once per process.
 
     :param items: The request's media, whose paths ``ObjectStoragePath`` opens.
+    :param now: Unix seconds, by which a link may say that it has expired; None checks no link.
     :returns: What is sent for each: links and assets as they are, paths and ``data:`` URIs as
         ``data:<kind>/<format>;base64,<data>`` with the format that their bytes have.
-    :raises SeedanceRequestError: One cannot be read, or the service would refuse it; or the clips play longer than 15 s
-        together, or the media alone come to 64 MB. No file is read after the one that exceeds a limit.
+    :raises SeedanceRequestError: One cannot be read, may not be read from where it is, or the service would refuse it;
+        or the clips play longer than 15 s together, or the media alone come to 64 MB. No file is read after the one
+        that exceeds a limit.
     """
     sent = []
     seconds = 0.0
     size = 0
     for item in items:
-        if media_form(item.value) in ("url", "asset"):
+        form = media_form(item.value)
+        if form == "url" and now is not None:
+            check_link_is_alive(item.value, now=now, item=item.name)
+        if form in ("url", "asset"):
             sent.append(item.value)
             continue
         uri, playing_time = _load(item.value, item.kind, item.name)
@@ -91,6 +99,20 @@ def load_media(items: Sequence[MediaItem]) -> tuple[str, ...]:
     return tuple(sent)
 
 
+def check_link_is_alive(link: str, *, now: float, item: str) -> None:
+    """
+    Refuse a link whose own signature says that it has expired: the service could not fetch it.
+
+    :param link: An http(s) link; one that does not say passes.
+    :param now: Unix seconds.
+    :param item: The parameter, for messages.
+    """
+    expiry = link_expiry(link)
+    if expiry is not None and expiry <= now:
+        at = datetime.fromtimestamp(expiry, UTC)
+        refuse(item, f"is a link that expired at {at:%Y-%m-%d %H:%M:%S} UTC, as its signature says", "Sign a new one")
+
+
 def read_source(value: object, asset_type: str | None = None) -> Source:
     """
     Read, check and hash what will become an asset, before anything is paid.
@@ -102,8 +124,9 @@ def read_source(value: object, asset_type: str | None = None) -> Source:
     """
     if asset_type is not None and asset_type not in ASSET_TYPES:
         refuse("asset_type", f"is {asset_type!r}", f"Give one of {', '.join(ASSET_TYPES)}")
-    if not isinstance(value, str) or not value.strip():
-        refuse("source", "is empty", "Give a link, a data: URI or a path")
+    value = path_text(value)
+    if is_nothing(value) or not isinstance(value, str):
+        refuse("source", f"is {shown(value)}", "Give a link, a data: URI or a path")
     text = value.strip()
     form = media_form(text)
     if form == "asset":
@@ -111,7 +134,7 @@ def read_source(value: object, asset_type: str | None = None) -> Source:
     if form == "url":
         return _source_of_link(text, asset_type)
     if form == "path":
-        return _source_of_path(text, asset_type)
+        return _source_of_path(check_media(text, "image", item="source"), asset_type)  # checked alike for every kind
     kind: MediaKind = "audio" if text[5:10].lower() == "audio" else "image"
     found = _type_of(kind, asset_type)
     uri, _ = _load(text, kind, "source")
@@ -128,24 +151,20 @@ def _source_of_link(link: str, asset_type: str | None) -> Source:
 
 
 def _source_of_path(value: str, asset_type: str | None) -> Source:
-    with _open_storage(value, "source") as path:
-        size = int(path.stat().get("size") or 0)
-        with path.open("rb") as file:
-            sniffed = sniff_format(file.read(64))
-    kind = next((kind for kind in _KINDS.values() if sniffed in limits.FORMATS[kind]), None)
-    if kind is None:
-        refuse("source", f"({value!r}) has no image, video or sound of a format that the service takes", "Convert it")
-    found = _type_of(kind, asset_type)
-    check_size(size, kind, item="source")
-    if kind == "video":
-        _check_video_file(path, str(sniffed))
-        digest = _digest_of_file(path)
-    else:
-        uri, _ = _load(value, kind, "source")  # at most 30 MB
-        digest = _digest_of_uri(uri)
-        if kind == "image" and size <= MAX_INLINE_IMAGE:
-            return Source(found, digest, url=uri)
-    return Source(found, digest, size=size, filename=f"source.{sniffed}", file=path)
+    with _open_storage(value, "source") as file:
+        head = file.read(_HEAD)
+        sniffed = sniff_format(head)
+        kind = next((kind for kind in _KINDS.values() if sniffed in limits.FORMATS[kind]), None)
+        if kind is None:
+            fault = f"({value!r}) has no image, video or sound of a format that the service takes"
+            refuse("source", fault, "Convert it")
+        found = _type_of(kind, asset_type)
+        data = head + _read(file, kind, "source", already=len(head))
+    _check_file(data, kind, str(sniffed), "source")
+    digest = hashlib.sha256(data).hexdigest()
+    if kind == "image" and len(data) <= MAX_INLINE_IMAGE:
+        return Source(found, digest, url=_data_uri(data, kind, str(sniffed)))
+    return Source(found, digest, filename=f"source.{sniffed}", data=data)
 
 
 def _type_of(kind: MediaKind, asset_type: str | None) -> AssetType:
@@ -159,55 +178,52 @@ def _digest_of_uri(uri: str) -> str:
     return hashlib.sha256(base64.b64decode(uri.partition(",")[2])).hexdigest()
 
 
-def _digest_of_file(path: ObjectStoragePath) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _load(value: str, kind: MediaKind, item: str) -> tuple[str, float]:
     """Read and check a path or a ``data:`` URI. Return what is sent, and a clip's playing time, 0 if not known."""
     if media_form(value) == "data":
-        payload = parse_data_uri(value, kind, item=item)
-        data = base64.b64decode(payload)
+        data = base64.b64decode(parse_data_uri(value, kind, item=item))
     else:
-        data = _read(check_media(value, kind, item=item), kind, item)
-        payload = base64.b64encode(data).decode("ascii")
-    found = check_format(sniff_format(data[:64]), kind, item=item)
-    seconds = 0.0
-    if kind == "image":
-        _check_image_file(data, found, item)
-    else:
-        seconds = _check_audio_file(data, found, item)
-    return f"data:{kind}/{found};base64,{payload}", seconds
+        with _open_storage(check_media(value, kind, item=item), item, kind) as file:
+            data = _read(file, kind, item)
+    found = check_format(sniff_format(data[:_HEAD]), kind, item=item)
+    seconds = _check_file(data, kind, found, item)
+    return _data_uri(data, kind, found), seconds
 
 
-def _read(value: str, kind: MediaKind, item: str) -> bytes:
-    with _open_storage(value, item) as path:
-        size = path.stat().get("size")
-        if size is not None:
-            check_size(size, kind, item=item)
-        with path.open("rb") as file:
-            data: bytes = file.read(limits.MAX_BYTES[kind])
-    check_size(len(data), kind, item=item)
+def _data_uri(data: bytes, kind: MediaKind, found: str) -> str:
+    return f"data:{kind}/{found};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _read(file: IO[bytes], kind: MediaKind, item: str, *, already: int = 0) -> bytes:
+    """Read the rest of a file, whatever its storage said of its size, and no more of it than the service takes."""
+    data = file.read(limits.MAX_BYTES[kind] - already)
+    check_size(already + len(data), kind, item=item)
     return data
 
 
 @contextmanager
-def _open_storage(value: str, item: str) -> Iterator[ObjectStoragePath]:
+def _open_storage(value: str, item: str, kind: MediaKind | None = None) -> Iterator[IO[bytes]]:
     """
-    Reach a file in a local folder or an object storage.
+    Open a file in a local folder or an object storage.
+
+    One that is too large for its kind, if that is known and its storage says so, is refused unopened.
 
     Anything permanent that is in the way, here or in the block, is a request error. A storage that fails for a moment
     raises its own error, so that the task's retries apply.
     """
-    path = _storage_path(value, item)
+    path = storage_path(value, item)
+    check_place(path, value, item)
     try:
-        if path.stat().get("type") == "directory":
+        status = path.stat()
+        if status.get("type") == "directory":
             raise IsADirectoryError
-        yield path
+        if status.get("type") == "other":  # opening a pipe would wait for a writer
+            refuse(item, f"is {value!r}, which is a pipe, a socket or a device", "Name a regular file")
+        size = status.get("size")
+        if size is not None and kind is not None:
+            check_size(size, kind, item=item)
+        with path.open("rb") as file:
+            yield file
     except (FileNotFoundError, NotADirectoryError):
         refuse(item, f"is {value!r}, which does not exist", "Correct the path")
     except IsADirectoryError:
@@ -221,18 +237,15 @@ def _open_storage(value: str, item: str) -> Iterator[ObjectStoragePath]:
         refuse(item, f"is {value!r}, which is longer than a path can be", "Correct the path")
 
 
-def _storage_path(value: str, item: str) -> ObjectStoragePath:
-    try:
-        path = ObjectStoragePath(value)
-        _ = path.fs  # a storage without a file system is only noticed here
-    except (ValueError, ImportError):
-        refuse(
-            item,
-            f"is {value!r}, in a storage that is not installed here ({value.partition('://')[0]})",
-            "Correct the path, or install the Airflow provider of that storage with its file system, such as "
-            "apache-airflow-providers-amazon[s3fs] for s3:// or apache-airflow-providers-google for gs://",
-        )
-    return path
+def _check_file(data: bytes, kind: MediaKind, found: str, item: str) -> float:
+    """Check what only a library can read; return a clip's playing time in seconds, 0 if it is not known."""
+    if kind == "audio":
+        return _check_audio_file(data, found, item)
+    if kind == "image":
+        _check_image_file(data, found, item)
+    else:
+        _check_video_file(data, found)
+    return 0.0
 
 
 def _check_image_file(data: bytes, found: str, item: str) -> None:
@@ -274,14 +287,14 @@ def _check_audio_file(data: bytes, found: str, item: str) -> float:
     return seconds
 
 
-def _check_video_file(path: ObjectStoragePath, found: str) -> None:
+def _check_video_file(data: bytes, found: str) -> None:
     try:
         import av
     except ImportError:
         log_unchecked("PyAV", "videos' size, length and frame rate")
         return
     try:
-        with path.open("rb") as file, av.open(file, mode="r", format="mp4") as container:
+        with av.open(io.BytesIO(data), mode="r", format="mp4") as container:
             stream = container.streams.video[0]
             seconds = float(container.duration / av.time_base) if container.duration else 0.0
             rate = float(stream.average_rate) if stream.average_rate else None

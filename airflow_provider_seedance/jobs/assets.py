@@ -26,7 +26,7 @@ from airflow_provider_seedance.api.ids import check_group_id
 from airflow_provider_seedance.api.submission import SubmissionRecord, Tries, decide
 from airflow_provider_seedance.api.values import refuse
 from airflow_provider_seedance.exceptions import SeedanceNotFoundError
-from airflow_provider_seedance.files.inputs import read_source
+from airflow_provider_seedance.files.inputs import check_link_is_alive, read_source
 from airflow_provider_seedance.jobs.submit import log_decision, pay, reported
 
 if TYPE_CHECKING:
@@ -212,6 +212,8 @@ def _create(
 
     :raises SeedanceAmbiguousSubmissionError: The response was lost, and listing does not show it either.
     """
+    if isinstance(call, CreateAsset) and call.source.is_link:
+        check_link_is_alive(str(call.source.url), now=hook.clock.now(), item="source")
     known = tuple(sorted(_existing(hook, call)))
     intent = SubmissionRecord(fingerprint, hook.clock.now(), "intent", tries.first, known=known, max_tries=tries.most)
     record, lost = pay(hook, store, call, intent, summary=summary)

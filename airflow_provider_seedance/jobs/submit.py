@@ -174,7 +174,7 @@ def _submit(
 ) -> SubmissionRecord:
     for warning in request.warnings:
         log.warning(warning)
-    body = request.to_json(load_media(request.media))
+    body = request.to_json(load_media(request.media, now=hook.clock.now()))
     record, lost = pay(
         hook,
         store,

@@ -155,10 +155,12 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
         """Find or create the asset, then wait until it can be used."""
         from airflow_provider_seedance.api.polling import AssetPoller
         from airflow_provider_seedance.api.submission import ASSET
+        from airflow_provider_seedance.files.places import check_origin
         from airflow_provider_seedance.jobs.assets import asset_as_created, find_or_create_asset
 
         with fail_without_retry():
             self.require_rendered(("group_id", "name", "source", "asset_type"))
+            check_origin(unwrap(self.source), self.texts_of_dag, "source")
             asset_id = find_or_create_asset(
                 self.hook,
                 self._store(context, ASSET),

@@ -217,8 +217,10 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
 
         :raises SeedanceRequestError: It cannot be sent; ``.field`` names the parameter.
         """
+        from airflow_provider_seedance.files.places import check_origin
+
         self.require_rendered(CONTENT_FIELDS)
-        return GenerationRequest(
+        request = GenerationRequest(
             prompt=unwrap(self.prompt),
             first_frame=unwrap(self.first_frame),
             last_frame=unwrap(self.last_frame),
@@ -238,6 +240,9 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
             content=unwrap(self.content),
             extra_body=unwrap(self.extra_body),
         )
+        for item in request.media:
+            check_origin(item.value, self.texts_of_dag, item.name)
+        return request
 
     def _model(self) -> str:
         given = unwrap(self.model)

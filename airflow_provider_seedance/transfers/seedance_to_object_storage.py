@@ -132,11 +132,13 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
         self, context: Context, path: str, generation: Generation, files: Sequence[What]
     ) -> dict[What, ObjectStoragePath]:
         """Return where each file goes; refuse a path at which it would replace another video or the other file."""
+        from airflow_provider_seedance.files.places import storage_path
+
         targets: dict[What, ObjectStoragePath] = {}
         for what in files:
             filled = fill_path(path, generation.to_result(), what)
             with _storage_errors(filled):
-                target = ObjectStoragePath(filled, conn_id=self.conn_id)
+                target = storage_path(filled, "path", conn_id=self.conn_id)
                 is_folder = filled.endswith("/") or target.fs.isdir(target.path)
             if is_folder:
                 name = file_name(str(generation.generation_id), what)

@@ -397,6 +397,17 @@ def test_refused_create_leaves_no_memory(emulator: Emulator, group_id: str) -> N
     assert task.run()["status"] == "Active"
 
 
+def test_link_that_has_expired_finds_its_asset_and_pays_for_no_other(emulator: Emulator, group_id: str) -> None:
+    dated = f"{LINK}?X-Amz-Expires=60&X-Amz-Signature=x&X-Amz-Date="
+    first = asset_task(group_id, f"{dated}29990101T000000Z").run()
+    assert asset_task(group_id, f"{dated}20260101T000000Z").run() == first
+    paid = emulator.stats()["asset_calls_billed"]
+    with pytest.raises(SeedanceRequestError, match="expired at 2026-01-01 00:01:00") as caught:
+        asset_task(group_id, f"{dated}20260101T000000Z", name="another").run()
+    assert caught.value.field == "source"
+    assert emulator.stats()["asset_calls_billed"] == paid
+
+
 # -- hook
 
 

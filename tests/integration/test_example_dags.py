@@ -34,12 +34,13 @@ def test_example_parses_without_warnings(path: Path) -> None:
 
 
 @pytest.fixture
-def conf(tmp_path: Path) -> dict[str, str]:
+def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Values for the examples' parameters: a folder to save to, and one with two pictures to read."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     for name in ("hero", "villain"):
         Image.new("RGB", (400, 400), "red" if name == "hero" else "blue").save(folder / f"{name}.png")
+    monkeypatch.setenv("AIRFLOW__SEEDANCE__ALLOWED_MEDIA_ROOTS", str(folder))
     return {"target": f"file://{tmp_path}/videos", "folder": f"file://{folder}"}
 
 

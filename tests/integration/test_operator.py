@@ -332,3 +332,23 @@ def test_task_log_tells_the_story_without_secrets(
         assert event in log
     for secret in ("secret plan", "sk-emulator", result["video_url"].partition("?")[2]):
         assert secret not in log
+
+
+def test_link_that_has_expired_costs_nothing_and_holds_no_paid_generation_back(emulator: Emulator) -> None:
+    link = "https://a.example/cat.png?X-Amz-Expires=60&X-Amz-Signature=x&X-Amz-Date="
+    task = video_task(first_frame=f"{link}20260101T000000Z", timeout=1000)
+    with pytest.raises(SeedanceRequestError, match="expired at 2026-01-01 00:01:00 UTC") as caught:
+        task.run()
+    assert caught.value.field == "first_frame"
+    assert emulator.stats()["posts"] == 0
+
+    alive = f"{link}29990101T000000Z"
+    task = Task(
+        lambda: SeedanceGenerateVideoOperator(
+            task_id="generate", first_frame=alive, resolution="480p", duration=4, poll_interval=0.1
+        )
+    )
+    task.run()
+    alive = f"{link}20260101T000000Z"
+    assert task.run()["video_url"]
+    assert emulator.stats()["posts"] == 1

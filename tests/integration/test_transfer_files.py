@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import Asset
+from airflow.sdk import Asset, ObjectStoragePath
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_seedance.emulator import Emulator
@@ -140,11 +140,15 @@ def test_last_frame_that_was_not_asked_for_is_missed_before_anything_is_saved(
     [
         ({"path": "/tmp/{prompt}.mp4"}, "path", "has {prompt} in it, which is not known. Use {generation_id}"),
         ({"what": "frame"}, "what", "is 'frame'. Give 'video', 'last_frame' or 'both'"),
-        ({"what": []}, "what", "is of type list. Give"),
+        ({"what": []}, "what", "is an empty list. Give"),
         ({"what": ["video", "both"]}, "what", "is of type list. Give"),
         ({"what": None}, "what", "is None. Give"),
         ({"if_exists": "ask"}, "if_exists", "is 'ask'. Give one of skip, overwrite, fail"),
-        ({"path": "  "}, "path", "is empty"),
+        ({"path": "  "}, "path", "pushed nothing"),
+        ({"path": "~/a.mp4"}, "path", "Give an absolute path"),
+        ({"path": "/tmp/{seed:05d}.mp4"}, "path", "has {seed:05d} in it"),
+        ({"generation": None}, "generation", "None: the upstream task pushed nothing under that key"),
+        ({"generation": "None"}, "generation", "the upstream task pushed nothing under that key"),
     ],
 )
 def test_bad_argument_is_named_when_the_dag_is_parsed(arguments: dict[str, Any], field: str, said: str) -> None:
@@ -157,6 +161,17 @@ def test_bad_argument_is_named_when_the_dag_is_parsed(arguments: dict[str, Any],
 def test_template_is_not_judged_when_the_dag_is_parsed() -> None:
     for what in ("{{ params.what }}", ["{{ params.what }}"]):
         SeedanceToObjectStorageOperator(task_id="save", generation="x", path="{{ params.path }}", what=what)
+
+
+def test_path_object_is_taken(generation_id: str, tmp_path: Path) -> None:
+    saved = save(generation_id, tmp_path / "a.mp4"), save(generation_id, ObjectStoragePath(f"file://{tmp_path}/b.mp4"))
+    assert [result["size"] for result in saved] == [(tmp_path / name).stat().st_size for name in ("a.mp4", "b.mp4")]
+
+
+def test_storage_that_is_not_installed_is_named_with_its_package(generation_id: str) -> None:
+    with pytest.raises(SeedanceRequestError, match="install apache-airflow-providers-google") as caught:
+        save(generation_id, "gs://bucket/a.mp4")
+    assert caught.value.field == "path"
 
 
 # -- what is there already

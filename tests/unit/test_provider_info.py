@@ -189,14 +189,19 @@ def test_airflow_knows_the_connection_type_and_its_hook() -> None:
 
 def test_settings_are_off_where_nothing_is_set() -> None:
     assert conf.getboolean("seedance", "lineage_prompt") is False
+    assert conf.get("seedance", "allowed_media_roots") == ""
 
 
 def test_every_setting_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for section, described in INFO["config"].items():
         for option, value in described["options"].items():
-            assert value["type"] == "boolean"
-            monkeypatch.setenv(f"AIRFLOW__{section}__{option}".upper(), "True")
-            assert conf.getboolean(section, option) is True
+            name = f"AIRFLOW__{section}__{option}".upper()
+            if value["type"] == "boolean":
+                monkeypatch.setenv(name, "True")
+                assert conf.getboolean(section, option) is True
+            else:
+                monkeypatch.setenv(name, "/data")
+                assert conf.get(section, option) == "/data"
 
 
 def test_airflow_describes_the_settings() -> None:

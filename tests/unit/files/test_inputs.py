@@ -12,22 +12,25 @@ import struct
 import sys
 import wave
 import zlib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import av
 import fsspec
 import pytest
+from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import store
 from PIL import Image
 
+from airflow_provider_seedance.api.calls import Multipart
 from airflow_provider_seedance.api.content import MediaItem, Role
 from airflow_provider_seedance.api.limits import MIB
 from airflow_provider_seedance.api.media import MediaKind
 from airflow_provider_seedance.api.request import GenerationRequest
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 from airflow_provider_seedance.files import inputs
-from airflow_provider_seedance.files.inputs import load_media, read_source
+from airflow_provider_seedance.files.inputs import MAX_INLINE_IMAGE, load_media, read_source
 
 ITEM = "reference_images[1]"
 ROLES: dict[MediaKind, Role] = {"image": "reference_image", "video": "reference_video", "audio": "reference_audio"}
@@ -225,7 +228,8 @@ def test_storage_that_tells_no_size_is_read_no_further_than_the_limit(monkeypatc
         ("/etc", "directory"),
         ("/etc/hostname/x.png", "does not exist"),
         ("/" + "x y." * 80, "longer than a path"),
-        ("gs://bucket/a.png", "apache-airflow-providers-google for gs://"),
+        ("gs://bucket/a.png", "install apache-airflow-providers-google."),
+        ("abfs://container/a.png", "install apache-airflow-providers-microsoft-azure."),
         ("nonsense://bucket/a.png", "not installed here (nonsense)"),
         ("ftps://host/a.png", "not installed here (ftps)"),
     ],
@@ -339,10 +343,79 @@ def test_sound_is_uploaded_from_its_file(file: Any) -> None:
     data = wav(3)
     source = read_source(file(data))
 
-    assert (source.asset_type, source.url, source.size) == ("Audio", None, len(data))
+    assert (source.asset_type, source.url, source.data) == ("Audio", None, data)
     assert (source.filename, source.digest) == ("source.wav", hashlib.sha256(data).hexdigest())
-    with source.open() as upload:
-        assert upload.read() == data
+
+
+@pytest.mark.parametrize("data", [wav(3), picture() + b"\0" * MAX_INLINE_IMAGE], ids=["sound", "large image"])
+@pytest.mark.parametrize("later", [b"", b"other bytes", picture() * 3 + b"\0" * 5 * MIB], ids=["empty", "less", "more"])
+def test_source_that_changes_later_is_sent_as_it_was_hashed(data: bytes, later: bytes, file: Any) -> None:
+    path = file(data)
+    source = read_source(path)
+    Path(path).write_bytes(later)
+    body = Multipart({"Name": "hero"}, source)
+
+    sent = b"".join(body)
+
+    assert len(sent) == len(body)
+    assert sent.endswith(b"\r\n\r\n" + data + f"\r\n--{source.digest[:32]}--\r\n".encode())
+    assert source.digest == hashlib.sha256(data).hexdigest()
+
+
+class Growing(io.BytesIO):
+    """A file that has become longer than its storage said."""
+
+    def __init__(self) -> None:
+        super().__init__(wav(3) + b"\0" * 20 * MIB)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        assert size is not None
+        assert 0 <= size <= 15 * MIB, "would read without end"
+        return super().read(size)
+
+
+def test_file_that_grew_since_it_was_sized_is_refused_at_the_limit(file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = file(wav(3))
+    monkeypatch.setattr(ObjectStoragePath, "open", lambda self, mode: Growing())
+
+    with pytest.raises(SeedanceRequestError, match="under 15 MB") as refused:
+        read_source(path)
+    assert refused.value.field == "source"
+    assert "under 15 MB" in refusal(path, "audio")
+
+
+@pytest.mark.parametrize("read", [load, read_source])
+@pytest.mark.parametrize("kind", ["a pipe", "a device"])
+def test_what_is_no_regular_file_is_refused_unopened(read: Any, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    with pytest.raises(SeedanceRequestError, match="Name a regular file"):
+        read(str(path) if kind == "a pipe" else "/dev/zero")
+
+
+def test_path_objects_are_taken(file: Any) -> None:
+    path = file(picture())
+    expected = read_source(path)
+
+    assert read_source(Path(path)) == read_source(ObjectStoragePath(path)) == expected
+
+
+# -- links that have expired -----------------------------------------------------------------------------------------
+
+SIGNED = "https://a.example/hero.png?X-Amz-Date=20260101T000000Z&X-Amz-Expires=60&X-Amz-Signature=1"
+SIGNED_AT = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+
+
+def test_link_that_has_expired_is_refused_and_named_without_its_signature() -> None:
+    request = GenerationRequest(reference_images=["https://a.example/b.png", SIGNED])
+
+    with pytest.raises(SeedanceRequestError, match=r"expired at 2026-01-01 00:01:00 UTC") as refused:
+        load_media(request.media, now=SIGNED_AT + 60)
+    assert refused.value.field == ITEM
+    assert "example" not in str(refused.value)
+    assert load_media(request.media, now=SIGNED_AT + 59) == ("https://a.example/b.png", SIGNED)
+    assert load_media(request.media) == ("https://a.example/b.png", SIGNED)
 
 
 def test_link_is_hashed_without_its_signature_and_not_opened() -> None:
@@ -350,8 +423,7 @@ def test_link_is_hashed_without_its_signature_and_not_opened() -> None:
 
     assert source.asset_type == "Image"
     assert source.digest == read_source("https://a.example/hero.PNG?X-Amz-Signature=2").digest
-    with pytest.raises(ValueError, match="no file"):
-        source.open()
+    assert (source.is_link, source.data) == (True, b"")
 
 
 @pytest.mark.parametrize(
@@ -361,12 +433,17 @@ def test_link_is_hashed_without_its_signature_and_not_opened() -> None:
         ("https://a.example/hero.png", "Picture", "asset_type"),
         ("asset://a-1", None, "source"),
         ("", None, "source"),
+        ("None", None, "source"),
+        (None, None, "source"),
+        ("http://a.example/hero.png", None, "source"),
         (7, None, "source"),
         ("https://", "Image", "source"),
         ("http://[::1", "Image", "source"),
         ("http://[::1", None, "source"),
         (f"data:image/png;base64,{base64.b64encode(picture()).decode()}", "Audio", "asset_type"),
         ("/no/such/file.png", None, "source"),
+        ("/no/such\0/file.png", None, "source"),
+        ("asset-20260427160000-abcde", None, "source"),
         ("/etc/hostname", None, "source"),
     ],
 )

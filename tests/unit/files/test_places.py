@@ -1,0 +1,223 @@
+"""Where media may be read from: the setting, and what a Dag's own code names."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import fsspec
+import pytest
+from airflow.sdk import DAG, BaseOperator, ObjectStoragePath
+from airflow.sdk.io import store
+from airflow.serialization.serialized_objects import DagSerialization
+from PIL import Image
+
+from airflow_provider_seedance.exceptions import SeedanceRequestError
+from airflow_provider_seedance.files.inputs import load_media, read_source
+from airflow_provider_seedance.files.places import check_place
+from airflow_provider_seedance.operators.assets import SeedanceCreateAssetOperator
+from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator
+from airflow_provider_seedance.transfers.seedance_to_object_storage import SeedanceToObjectStorageOperator
+
+SETTING = "AIRFLOW__SEEDANCE__ALLOWED_MEDIA_ROOTS"
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A picture in ``media``, and one in ``private`` beside it, to which ``media/link`` leads."""
+    for folder in ("media", "private"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (320, 320), "teal").save(tmp_path / folder / "cat.png")
+    (tmp_path / "media" / "link").symlink_to(tmp_path / "private")
+    (tmp_path / "media" / "link.png").symlink_to(tmp_path / "private" / "cat.png")
+    return tmp_path / "media" / "cat.png"
+
+
+def operator(given: Any, rendered: Any = None, *, mapped: bool = False, **constant: Any) -> Any:
+    """Make and render an operator as Airflow does; ``rendered`` is what another task or a Param gave."""
+    with DAG("d", params={"x": rendered if isinstance(rendered, str) else ""}) as dag:
+        if mapped:
+            from_xcom = isinstance(given, Upstream)
+            task: Any = SeedanceGenerateVideoOperator.partial(task_id="t", prompt="A cat", **constant).expand(
+                first_frame=BaseOperator(task_id="u").output if from_xcom else given
+            )
+            if from_xcom:
+                task = task.unmap({"first_frame": given.value})
+        else:
+            task = SeedanceGenerateVideoOperator(task_id="t", prompt="A cat", first_frame=given)
+    context: dict[str, Any] = {
+        "ti": SimpleNamespace(map_index=0),
+        "dag": dag,
+        "dag_run": SimpleNamespace(conf={}),
+        "params": {"x": rendered},
+        "task": task,
+    }
+    task.render_template_fields(context)
+    return context["task"]
+
+
+class Upstream:
+    """What another task pushed."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def resolve(self, context: Any) -> Any:
+        return self.value
+
+
+@pytest.fixture(autouse=True)
+def _connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SEEDANCE_DEFAULT", '{"conn_type": "seedance", "password": "sk-k"}')
+
+
+def refusal(task: Any) -> str:
+    with pytest.raises(SeedanceRequestError) as refused:
+        load_media(task.build_request().media)
+    assert refused.value.field == "first_frame"
+    return str(refused.value)
+
+
+def is_sent(task: Any) -> bool:
+    (sent,) = load_media(task.build_request().media)
+    return sent.startswith("data:image/png;base64,")
+
+
+# -- without the setting: the worker's own files only where the Dag's code names them ----------------------------------
+
+
+def test_local_file_that_the_dag_names_is_sent(picture: Path) -> None:
+    assert is_sent(operator(str(picture)))
+    assert is_sent(operator(picture))
+    assert is_sent(operator(f"file://{picture}"))
+    assert is_sent(operator([str(picture)], mapped=True))
+    assert operator(["asset://a"], mapped=True, last_frame=str(picture)).build_request().media[1].value == str(picture)
+    assert is_sent(operator(f"{picture.parent}/{{{{ params.x }}}}.png", "cat"))
+    assert is_sent(operator(f"{picture.parents[1]}/{{% if 1 %}}media{{% endif %}}/cat.png"))
+
+
+def test_dag_with_path_objects_can_be_serialized(picture: Path) -> None:
+    with DAG("d") as dag:
+        paths: tuple[Any, ...] = (picture, ObjectStoragePath(f"file://{picture}"))
+        for number, path in enumerate(paths):
+            SeedanceCreateAssetOperator(task_id=f"a{number}", group_id="g", name="n", source=path)
+            SeedanceToObjectStorageOperator(task_id=f"s{number}", generation="asyntask_1", path=path)
+    stored = json.dumps(DagSerialization.to_dict(dag))
+    assert stored.count(str(picture)) == 4
+
+
+def test_local_file_that_a_param_or_another_task_names_is_refused(picture: Path) -> None:
+    for task in (
+        operator("{{ params.x }}", str(picture)),
+        operator("{{ params.x }}", f"file://{picture}"),
+        operator("{{ params.x }}", f"FILE://{picture}"),
+        operator("{{ params.x }}", f"local://{picture}"),
+        operator("/{{ params.x }}", str(picture)[1:]),
+        operator("file:///{{ params.x }}", str(picture)[1:]),
+        operator(Upstream(str(picture))),
+        operator(Upstream(str(picture)), mapped=True),
+        operator(Upstream(picture), mapped=True),
+        operator(f"{picture.parent}/{{{{ params.x }}}}/cat.png", "../private"),
+        operator(f"{picture.parent}/{{{{ params.x }}}}.png", "link/cat"),
+        operator(f"{picture.parent}/{{{{ params.x }}}}.png", "link"),
+    ):
+        assert "allowed_media_roots" in refusal(task)
+
+
+@pytest.mark.parametrize("value", ["https://a.example/cat.png", "asset://asset-1", "s3://bucket/cat.png"])
+def test_what_is_no_local_file_may_come_from_anywhere(value: str) -> None:
+    assert operator("{{ params.x }}", value).build_request().media[0].value == value
+
+
+def test_raw_content_is_checked_too(picture: Path) -> None:
+    with DAG("d"):
+        task = SeedanceGenerateVideoOperator(
+            task_id="t", content=[{"type": "image_url", "image_url": {"url": "{{ params.x }}"}}]
+        )
+    task.render_template_fields({"params": {"x": str(picture)}})
+    with pytest.raises(SeedanceRequestError, match="allowed_media_roots") as refused:
+        task.build_request()
+    assert refused.value.field == "content[0]"
+
+
+def test_source_of_an_asset_is_checked_before_it_is_read(picture: Path) -> None:
+    with DAG("d"):
+        task = SeedanceCreateAssetOperator(task_id="t", group_id="g", name="n", source="{{ params.x }}")
+    task.render_template_fields({"params": {"x": str(picture)}})
+    with pytest.raises(SeedanceRequestError, match="allowed_media_roots") as refused:
+        task.execute({})
+    assert refused.value.field == "source"
+
+
+# -- with the setting: everything that is read must be in one of its folders -------------------------------------------
+
+
+def test_file_in_a_listed_folder_may_come_from_anywhere(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for listed in (str(picture.parent), f"s3://b, file://{picture.parent}/", f"{picture.parents[1]}/private/../media"):
+        monkeypatch.setenv(SETTING, listed)
+        assert is_sent(operator("{{ params.x }}", str(picture)))
+        assert is_sent(operator(Upstream(f"file://{picture}")))
+
+
+def test_file_outside_the_listed_folders_is_refused_whoever_names_it(
+    picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SETTING, str(picture.parent))
+    private = picture.parents[1] / "private" / "cat.png"
+    sibling = picture.parents[1] / "media-private"
+    sibling.mkdir()
+    os.link(private, sibling / "cat.png")
+    for value in (
+        private,
+        sibling / "cat.png",
+        picture.parent / "link" / "cat.png",
+        picture.parent / "link.png",
+        picture.parent / ".." / "private" / "cat.png",
+    ):
+        assert "outside the folders" in refusal(operator(str(value)))
+        assert "outside the folders" in refusal(operator(f"file://{value}"))
+        with pytest.raises(SeedanceRequestError, match="outside the folders"):
+            read_source(str(value))
+
+
+@pytest.mark.parametrize(
+    ("listed", "value", "allowed"),
+    [
+        ("s3://bucket/media", "s3://bucket/media/cat.png", True),
+        ("s3://bucket/media/", "s3://bucket/media/deep/cat.png", True),
+        ("s3://bucket", "s3://bucket/cat.png", True),
+        ("s3://", "s3://any/cat.png", True),
+        ("/data\ns3://bucket", "s3://bucket/cat.png", True),
+        ("s3://lake@bucket", "s3://lake@bucket/cat.png", True),
+        ("/data", "s3://bucket/cat.png", False),
+        ("s3://bucket/media", "s3://bucket/media-private/cat.png", False),
+        ("s3://bucket/media", "s3://bucket/media/../private/cat.png", False),
+        ("s3://bucket", "s3://bucket-2/cat.png", False),
+        ("s3://bucket", "s3://lake@bucket/cat.png", False),
+        ("s3://lake@bucket", "s3://bucket/cat.png", False),
+        ("gs://bucket", "s3://bucket/cat.png", False),
+        ("/", "s3://bucket/cat.png", False),
+    ],
+)
+def test_addresses_of_an_object_storage_are_compared_as_they_are_written(
+    listed: str, value: str, allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = store.ObjectStore("s3", None, fs=fsspec.filesystem("memory"))
+    for name in ("s3", "s3-lake"):
+        monkeypatch.setitem(store._STORE_CACHE, name, memory)  # noqa: SLF001
+    monkeypatch.setenv(SETTING, listed)
+    path = ObjectStoragePath(value)
+    if allowed:
+        check_place(path, value, "first_frame")
+    else:
+        with pytest.raises(SeedanceRequestError, match="outside the folders"):
+            check_place(path, value, "first_frame")
+
+
+def test_results_of_the_service_itself_need_no_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SETTING, "/data")
+    value = "seedance://seedance_default@asyntask_1/last_frame.png"
+    check_place(ObjectStoragePath(value), value, "first_frame")
