@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_seedance import __version__
 from airflow_provider_seedance.api.parse import as_number, as_text, is_loopback
+from airflow_provider_seedance.api.values import shown
 from airflow_provider_seedance.exceptions import SeedanceAuthError, SeedanceRequestError
 
 if TYPE_CHECKING:
@@ -35,7 +36,11 @@ CONNECT_TIMEOUT = 20.0
 #: Bytes of a response that are read. The largest known one has a few KB.
 MAX_RESPONSE = 8 * 1024 * 1024
 
+#: What is read of a connection's extra.
+EXTRA_FIELDS = ("model", "timeout", "submit_timeout", "verify", "proxy")
+
 _warned_unencrypted: set[str] = set()
+_warned_unknown: set[tuple[str, tuple[str, ...]]] = set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +84,7 @@ class Endpoint:
                 f"connection of type {CONN_TYPE!r} in 'seedance_conn_id'.",
                 field="seedance_conn_id",
             )
+        _check_extra(conn.extra, extra, conn_id)
         return cls(
             conn_id=conn_id,
             base_url=_base_url(conn, conn_id),
@@ -95,6 +101,26 @@ class Endpoint:
         """Whether the key crosses a network without encryption."""
         url = urlsplit(self.base_url)
         return url.scheme == "http" and not is_loopback(url.hostname or "")
+
+
+def _check_extra(text: str | None, extra: object, conn_id: str) -> None:
+    """Refuse an extra that is no JSON object, of which nothing would be followed; warn of fields that nothing reads."""
+    written = "".join((text or "").split())
+    if not isinstance(extra, Mapping) or (not extra and written not in ("", "{}")):
+        raise SeedanceRequestError(
+            f"The extra of connection {conn_id!r} is not a JSON object, so nothing in it can be followed. Write it as "
+            '{"timeout": 60}, or leave it empty.',
+            field="extra",
+        )
+    unknown = tuple(sorted(shown(name) for name in extra.keys() - set(EXTRA_FIELDS)))
+    if unknown and (conn_id, unknown) not in _warned_unknown:
+        _warned_unknown.add((conn_id, unknown))
+        log.warning(
+            "Nothing reads %s in the extra of connection %r: %s are known.",
+            ", ".join(unknown),
+            conn_id,
+            ", ".join(EXTRA_FIELDS),
+        )
 
 
 def _base_url(conn: Connection, conn_id: str) -> str:

@@ -12,6 +12,8 @@ from airflow.providers.common.compat.sdk import Connection
 
 from airflow_provider_seedance.emulator import EmulatorControl
 from airflow_provider_seedance.exceptions import SeedanceAuthError, SeedanceRequestError
+from airflow_provider_seedance.get_provider_info import get_provider_info
+from airflow_provider_seedance.hooks import endpoint
 from airflow_provider_seedance.hooks.endpoint import Endpoint, warn_if_unencrypted
 
 KEY = "sk-0123456789abcdef"
@@ -32,6 +34,44 @@ def read(conn: Connection) -> Endpoint:
 
 def with_extra(**extra: Any) -> Endpoint:
     return read(connection(extra))
+
+
+# -- the extra as a whole
+
+
+@pytest.mark.parametrize("text", ["timeout: 60", '{"timeout": 7', "null", "['timeout']", '["timeout", 60]', "7", '"x"'])
+def test_extra_that_is_no_json_object_is_refused_and_not_shown(text: str) -> None:
+    conn = connection()
+    conn.extra = text
+    with pytest.raises(SeedanceRequestError, match="extra of connection 'studio' is not a JSON object") as caught:
+        read(conn)
+    assert caught.value.field == "extra"
+    assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [None, "", "  ", "{}", "{ }"])
+def test_extra_may_be_empty(text: str | None) -> None:
+    conn = connection()
+    conn.extra = text
+    assert read(conn).timeout == 60
+
+
+def test_misspelt_extra_is_said_once_without_its_value(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "_warned_unknown", set())
+    for _ in range(3):
+        assert with_extra(submit_timout="secret-value", timeout=5).timeout == 5
+    assert caplog.text.count("Nothing reads 'submit_timout' in the extra of connection 'studio'") == 1
+    assert "submit_timeout" in caplog.text
+    assert "secret-value" not in caplog.text
+
+
+def test_fields_of_the_form_are_those_that_are_read(caplog: pytest.LogCaptureFixture) -> None:
+    (connection_type,) = get_provider_info()["connection-types"]
+    assert tuple(connection_type["conn-fields"]) == endpoint.EXTRA_FIELDS
+    with_extra(**dict.fromkeys(endpoint.EXTRA_FIELDS))
+    assert "Nothing reads" not in caplog.text
 
 
 # -- base URLs
