@@ -11,7 +11,6 @@ from typing import Any
 from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
-from airflow_provider_seedance.api.limits import MAX_WAIT_IN_PLACE
 from airflow_provider_seedance.exceptions import NON_RETRYABLE_ERRORS, SeedanceError, SeedanceRateLimitError
 
 _BEFORE_3_1 = tuple(int(part) for part in airflow_version.split(".")[:2]) < (3, 1)
@@ -30,14 +29,13 @@ except ImportError:  # Airflow < 3.3: the operators raise AirflowFailException i
 else:
 
     class SeedanceRetryPolicy(ExceptionRetryPolicy):
-        """Decides by the exception's type, and lets a ``Retry-After`` of the service win if it is the longer wait."""
+        """Decides by the exception's type, and lets a long ``Retry-After`` of the service win."""
 
         def evaluate(self, exception: BaseException, *args: Any, **kwargs: Any) -> RetryDecision:
             """Return whether and when to retry. Parameters as Airflow's ``RetryPolicy.evaluate``."""
             decision = super().evaluate(exception, *args, **kwargs)
             asked = getattr(exception, "retry_after", None) if isinstance(exception, SeedanceError) else None
-            usual = decision.retry_delay.total_seconds() if decision.retry_delay else MAX_WAIT_IN_PLACE
-            if decision.action is RetryAction.FAIL or asked is None or asked <= usual:
+            if decision.action is RetryAction.FAIL or asked is None or asked <= RATE_LIMIT_RETRY_DELAY:
                 return decision
             delay = timedelta(seconds=min(asked, MAX_RETRY_DELAY))
             return RetryDecision.retry(delay=delay, reason="The service named the time of the next try.")

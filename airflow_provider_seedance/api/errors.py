@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
-from airflow_provider_seedance.api.limits import MAX_WAIT_IN_PLACE
 from airflow_provider_seedance.api.parse import as_mapping, as_number, as_text, nested_json
 from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.api.response import Response
@@ -46,6 +45,8 @@ Reason = Literal[
 #: Levels that are followed, of members and of JSON inside strings: five of the latter and what lies between them
 #: (contract.md#failure-text).
 _MAX_DEPTH = 12
+#: Seconds that a worker waits in place to repeat a call; a longer ``Retry-After`` is left to the task's retries.
+MAX_WAIT_IN_PLACE = 60.0
 _REQUEST_ID = re.compile(r"\(request id:\s*([\w.:-]{4,128})\)", re.IGNORECASE)
 _REQUEST_ID_FIELDS = ("request_id", "requestid", "requestId", "RequestId")
 _REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id")

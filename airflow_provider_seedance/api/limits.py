@@ -16,8 +16,6 @@ MIB = 1024 * 1024
 DEFAULT_POLL_INTERVAL = 15.0
 #: The same for an asset, which is processed in 6 to 20 seconds (contract.md#create-asset).
 DEFAULT_ASSET_POLL_INTERVAL = 5.0
-#: Seconds that a worker waits in place to repeat a call; a longer ``Retry-After`` is left to the task's retries.
-MAX_WAIT_IN_PLACE = 60.0
 
 DEFAULT_MODEL = "seedance-2.0"
 DEFAULT_RESOLUTION = "720p"

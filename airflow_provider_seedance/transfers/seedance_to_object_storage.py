@@ -93,9 +93,9 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
         if is_literal(if_exists):
             check_choice("if_exists", if_exists, _IF_EXISTS)
         if is_literal(path):
-            check_path(path)
+            checked = check_path(path)
             if len(files) > 1:
-                check_two_files(path)
+                check_two_files(checked)
         if is_literal(generation):
             check_generation_id(generation)
 
