@@ -212,6 +212,8 @@ def mapped_instance(index: int, arguments: dict[str, Any], mapped: dict[str, lis
     operator: Any = task
     if isinstance(task, MappedOperator):
         operator = task.unmap({name: values[index] for name, values in mapped.items()})
+    # as Airflow renders a template: each instance's own index, the same date for all
+    operator.path = str(operator.path).replace("{{ ti.map_index }}", str(index)).replace("{{ ds }}", "2026-11-24")
     context = {"ti": type("TI", (), {"map_index": index, "dag_id": "mapped", "run_id": "r", "task_id": task.task_id})}
     return operator, context
 
