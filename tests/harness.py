@@ -127,6 +127,9 @@ class Task:
             max_tries=self.max_tries,
             try_number=self.try_number,
             run_id=self.run_id,
+            dag_id="dag",
+            task_id=operator.task_id,
+            map_index=-1,
             xcom_push=lambda key, value: self.xcom.__setitem__(key, value),
             get_first_reschedule_date=lambda context: self.first_reschedule,
         )

@@ -231,7 +231,7 @@ def test_asset_that_is_never_ready_times_out_and_a_retry_waits_on(emulator: Emul
     emulator.fault(route="asset_fate", stuck=True)
     task = asset_task(group_id, timeout=0.3)
     for _ in range(2):
-        with pytest.raises(SeedanceTimeoutError, match="creates nothing"):
+        with pytest.raises(SeedanceTimeoutError, match="SeedanceAssetSensor waits for"):
             task.run()
     assert emulator.stats()["assets_created"] == 1
 
@@ -326,7 +326,7 @@ def test_worker_that_dies_before_anything_can_be_listed_stops_until_a_person_cle
     with pytest.raises(WorkerCrash):
         task.run()
     for _ in range(2):
-        with pytest.raises(SeedanceAmbiguousSubmissionError, match=rf"{what} may exist.*Clearing the task lists again"):
+        with pytest.raises(SeedanceAmbiguousSubmissionError, match=rf"{what} may exist.*Clearing the task looks again"):
             task.run()
     assert emulator.stats()["asset_calls_billed"] == 1
     task.clear()
