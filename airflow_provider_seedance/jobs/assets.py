@@ -265,19 +265,19 @@ def _created_before(
 
 
 def _remote(hook: SeedanceHook, wanted: _WantedGroup | _WantedAsset, record: SubmissionRecord, cleared: bool) -> Remote:
-    """Return what the service says of a recorded id. One that it accepted is not doubted, if it need not be asked."""
-    is_doubtful = record.phase in ("intent", "reported")  # only a failed response named it
-    if isinstance(wanted, _WantedGroup):
-        is_listed = is_doubtful and any(group.group_id == record.created_id for group in wanted.find(hook))
-        return "succeeded" if is_listed or not is_doubtful else "not_found"
-    if record.phase == "submitted" and not cleared:
-        return "succeeded"  # whoever waits for it will see
+    """Return what the service says of a recorded id, as far as it matters here."""
+    is_doubtful = record.phase in ("intent", "reported")  # only a failed response named it, or it was denied before
+    if not is_doubtful and (isinstance(wanted, _WantedGroup) or cleared == (record.phase == "delivered")):
+        return "succeeded"  # whoever waits for it will see; if it was delivered, a person wants another
+    created_id = str(record.created_id)
     try:
-        asset = asset_now(hook, wanted.group_id, str(record.created_id))
+        if isinstance(wanted, _WantedGroup):
+            return "succeeded" if created_id in {group.group_id for group in wanted.find(hook)} else "not_found"
+        asset = asset_now(hook, wanted.group_id, created_id)
     except SeedanceRequestError as e:
         if not e.lacks_route:
             raise
-        return "running"  # unknown is never absent
+        return "not_found" if is_doubtful else "running"
     if asset is not None:
         return asset.state
     lags = hook.clock.now() < record.submitted_at + ASSET_NOT_FOUND_GRACE
