@@ -26,12 +26,19 @@ from airflow_provider_seedance.api.assets import (
     content_name,
 )
 from airflow_provider_seedance.api.calls import CreateAsset, CreateAssetGroup, Source
+from airflow_provider_seedance.api.errors import is_transient
 from airflow_provider_seedance.api.fingerprint import digest
+from airflow_provider_seedance.api.generation import iso
 from airflow_provider_seedance.api.ids import check_group_id
 from airflow_provider_seedance.api.polling import ASSET_NOT_FOUND_GRACE
 from airflow_provider_seedance.api.submission import Remote, SubmissionRecord, Tries, decide
 from airflow_provider_seedance.api.values import refuse
-from airflow_provider_seedance.exceptions import SeedanceNotFoundError, SeedanceRequestError
+from airflow_provider_seedance.exceptions import (
+    SeedanceError,
+    SeedanceNotFoundError,
+    SeedanceRequestError,
+    SeedanceServiceError,
+)
 from airflow_provider_seedance.files.inputs import read_source
 from airflow_provider_seedance.jobs.submit import log_decision, pay, reported
 from airflow_provider_seedance.jobs.wait import asset_now
@@ -154,7 +161,12 @@ def find_or_create_asset(
     """
     group = check_group_id(group_id)
     checked_name = check_name(name, longest=MAX_NAME - DIGEST_DIGITS - 1)
-    content = read_source(source, asset_type)
+    try:
+        content = read_source(source, asset_type)
+    except SeedanceError:
+        if (paid_for := _accepted_before(store, tries)) is not None:
+            return paid_for
+        raise
     wanted = _WantedAsset(group, checked_name, content)
     first_name = content_name(checked_name, content.digest)
     fingerprint = digest([hook.seedance_conn_id, "asset", group, first_name, content.asset_type])
@@ -217,6 +229,15 @@ def _existing_asset(wanted: _WantedAsset, named: Sequence[Asset], if_exists: str
     if changed is not None:
         log.warning("%r has other content than before: creating a new asset.", wanted.name)
     return None
+
+
+def _accepted_before(store: SubmissionStore, tries: Tries) -> str | None:
+    """Return the id that a retry goes on with although its source cannot be read any more, None if there is none."""
+    record = store.get()
+    if record is None or record.phase not in ("submitted", "delivered") or record.was_cleared(tries):
+        return None
+    log.warning("The source cannot be read any more; an earlier try created asset %s from it.", record.created_id)
+    return record.created_id
 
 
 def _created_before(
@@ -337,15 +358,23 @@ def _holder(hook: SeedanceHook, wanted: _WantedAsset, name: str) -> Asset | None
 def _found_by_listing(
     hook: SeedanceHook, store: SubmissionStore, wanted: _WantedGroup | _WantedAsset, record: SubmissionRecord
 ) -> SubmissionRecord:
-    """List until something new appears, since a list may lag; return the record with its id, else unchanged."""
+    """
+    List until something new appears, since a list may lag; return the record with its id, else unchanged.
+
+    :raises SeedanceServiceError: It could not be listed for now.
+    """
     for pause in (0.0, *[SEARCH_INTERVAL] * SEARCHES):
         hook.clock.sleep(pause)
         try:
             new = [item.id for item in wanted.find(hook) if item.id not in record.known]
-        except SeedanceRequestError as e:
-            if e.lacks_route:
-                return record
-            raise
+        except SeedanceError as e:
+            if is_transient(e) or not e.is_from_service:
+                raise SeedanceServiceError(
+                    f"A paid call was sent at {iso(record.submitted_at)} and its response was lost: the "
+                    f"{store.kind.noun} may exist and be billed. Listing what it created failed: {e}"
+                ) from e
+            log.warning("What the call created cannot be listed: %s", e)
+            return record
         if new:
             created_id = record.created_id if record.created_id in new else new[0]
             record = record.with_phase("submitted", created_id=created_id)

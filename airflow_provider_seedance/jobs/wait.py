@@ -133,10 +133,21 @@ def complete_generation(hook: SeedanceHook, event: object) -> tuple[str, Finishe
 
 
 def complete_asset(hook: SeedanceHook, event: object) -> tuple[str, Finished, Asset | None]:
-    """Read a trigger's event and fetch its asset. Returns as :func:`complete_generation`."""
+    """
+    Read a trigger's event and fetch its asset, which is told as the trigger saw it if it cannot be fetched.
+
+    :returns: As :func:`complete_generation`.
+    :raises SeedanceEventError: The event cannot be read.
+    """
     asset_id, finished = from_event(event, key="asset_id")
-    fetched = finished.outcome in ("succeeded", "failed")
-    return asset_id, finished, hook.get_asset(asset_id) if fetched else None
+    asset = None
+    if finished.outcome in ("succeeded", "failed"):
+        try:
+            asset = hook.get_asset(asset_id)
+        except SeedanceError as e:
+            log.warning("Could not fetch asset %s: %s", asset_id, e)
+            asset = Asset(asset_id=asset_id, status="Active") if finished.outcome == "succeeded" else None
+    return asset_id, finished, asset
 
 
 def require_generation(finished: Finished, generation: Generation | None, *, secrets: Iterable[str] = ()) -> Generation:

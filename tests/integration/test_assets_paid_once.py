@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,11 @@ from airflow_provider_seedance.exceptions import (
     SeedanceError,
     SeedanceNotFoundError,
     SeedanceRequestError,
+    SeedanceServiceError,
     SeedanceTimeoutError,
 )
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
-from tests.asset_tasks import asset_task, group_task
+from tests.asset_tasks import asset_task, group_task, picture
 from tests.harness import Task, WorkerCrash
 
 
@@ -334,3 +336,70 @@ def test_clearing_after_the_type_was_edited_does_not_hand_out_the_other_type(emu
     task.clear()
     made = task.run()["asset_id"]
     assert {asset["id"]: asset["type"] for asset in emulator.assets()}[made] == "Audio"
+
+
+def test_source_that_is_gone_does_not_lose_what_was_paid_for(emulator: Emulator, group_id: str, tmp_path: Path) -> None:
+    path = tmp_path / "hero.png"
+    path.write_bytes(picture())
+    emulator.fault(route="asset_fate", stuck=True)
+    task = asset_task(group_id, str(path), timeout=1)
+    with pytest.raises(SeedanceTimeoutError) as caught:
+        task.run()
+    path.unlink()
+    [made] = [asset["id"] for asset in emulator.assets()]
+    assert made in str(caught.value)
+    with pytest.raises(SeedanceTimeoutError, match=made):
+        task.run()
+    task.clear()
+    with pytest.raises(SeedanceRequestError, match="source"):
+        task.run()
+    assert emulator.stats()["assets_created"] == 1
+
+
+@pytest.mark.parametrize("what", ["asset", "group"])
+def test_list_that_fails_after_a_lost_response_says_what_may_be_billed_and_a_retry_lists_again(
+    emulator: Emulator, group_id: str, what: str
+) -> None:
+    create, listing = ("CreateAsset", "ListAssets") if what == "asset" else ("CreateAssetGroup", "ListAssetGroups")
+    emulator.fault(route=create, drop="after_body")
+    emulator.fault(route=listing, status=503, body="<html>", count=0, skip=2)
+    task = the_task(what, group_id)
+    for _ in range(2):
+        with pytest.raises(SeedanceServiceError, match=rf"its response was lost: the .*{what} may exist and be billed"):
+            task.run()
+    emulator.clear_faults()
+    assert task.run()
+    assert created(emulator, what) == 1
+
+
+def test_list_that_is_refused_after_a_lost_response_leaves_it_to_a_person(emulator: Emulator, group_id: str) -> None:
+    refusal = {"error": {"message": "no", "type": "x", "code": "access_denied"}}
+    emulator.fault(route="CreateAsset", drop="after_body")
+    emulator.fault(route="ListAssets", status=403, json=refusal, count=0, skip=2)
+    task = asset_task(group_id)
+    for _ in range(2):
+        with pytest.raises(SeedanceAmbiguousSubmissionError):
+            task.run()
+    emulator.clear_faults()
+    task.clear()
+    assert task.run()
+    assert emulator.stats()["assets_created"] == 1
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "failed"])
+def test_asset_that_finished_is_not_lost_to_a_failed_query(emulator: Emulator, group_id: str, outcome: str) -> None:
+    made = asset_task(group_id).run()["asset_id"]
+    emulator.fault(route="GetAsset", status=503, count=0)
+    event = {
+        "version": 1,
+        "asset_id": made,
+        "outcome": outcome,
+        "reason": "x",
+        "message": f"Asset {made}: DownloadFailed",
+    }
+    operator, context = asset_task(group_id).start()
+    if outcome == "succeeded":
+        assert operator.execute_complete(context, event)["asset_id"] == made  # type: ignore[attr-defined]
+    else:
+        with pytest.raises(SeedanceRequestError, match="DownloadFailed"):
+            operator.execute_complete(context, event)  # type: ignore[attr-defined]
