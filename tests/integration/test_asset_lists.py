@@ -128,6 +128,15 @@ def test_bytes_that_were_measured_and_refused_are_not_paid_for_again(emulator: E
     assert asset_task(group_id, uri(picture()), run_id="day_3", if_exists="create").run()["status"] == "Active"
 
 
+def test_link_whose_file_was_refused_is_tried_again_since_the_file_may_be_another(
+    emulator: Emulator, group_id: str
+) -> None:
+    emulator.fault(route="asset_fate", fail={"code": "PixelCountTooLarge", "message": "x"})
+    with pytest.raises(SeedanceRequestError, match="PixelCountTooLarge"):
+        asset_task(group_id, run_id="day_1").run()
+    assert asset_task(group_id, run_id="day_2").run()["status"] == "Active"
+
+
 @pytest.mark.parametrize("if_exists", ["reuse", "create"])
 def test_long_name_of_a_second_asset_is_found_again(emulator: Emulator, group_id: str, if_exists: str) -> None:
     emulator.fault(route="asset_fate", fail={"code": "DownloadFailed", "message": "HTTP 503"})

@@ -403,3 +403,12 @@ def test_asset_that_finished_is_not_lost_to_a_failed_query(emulator: Emulator, g
     else:
         with pytest.raises(SeedanceRequestError, match="DownloadFailed"):
             operator.execute_complete(context, event)  # type: ignore[attr-defined]
+
+
+def test_asset_that_failed_after_it_was_delivered_is_not_paid_for_by_a_retry(emulator: Emulator, group_id: str) -> None:
+    emulator.fault(route="asset_fate", fail={"code": "DownloadFailed", "message": "x"})
+    task = asset_task(group_id, wait_until_active=False)
+    first = task.run()
+    emulator.finish()
+    assert task.run()["asset_id"] == first["asset_id"]
+    assert emulator.stats()["assets_created"] == 1
