@@ -147,7 +147,7 @@ class Asset:
             asset_id=_require_id(item, asset_id, "asset"),
             name=plain_name(_text(item, "Name")),
             group_id=as_id(item.get("groupid")),
-            asset_type=_text(item, "AssetType"),
+            asset_type=_text(item, "AssetType").capitalize(),
             status=_text(item, "Status"),
             error_code=as_id(error.get("code")) or as_id(item.get("failreason")),
             created=_time(item, "CreateTime"),

@@ -412,3 +412,56 @@ def test_asset_that_failed_after_it_was_delivered_is_not_paid_for_by_a_retry(emu
     emulator.finish()
     assert task.run()["asset_id"] == first["asset_id"]
     assert emulator.stats()["assets_created"] == 1
+
+
+@pytest.mark.parametrize("what", ["asset", "group"])
+def test_what_existed_before_a_lost_call_is_not_taken_for_what_it_created(
+    emulator: Emulator, group_id: str, what: str
+) -> None:
+    the_task(what, group_id).run()
+    route = "CreateAsset" if what == "asset" else "CreateAssetGroup"
+    emulator.fault(route=route, drop="after_body", accept=False)
+    with pytest.raises(SeedanceAmbiguousSubmissionError):
+        the_task(what, group_id, if_exists="create", run_id="other").run()
+    assert created(emulator, what) == 1
+
+
+def test_clearing_goes_on_with_a_paid_asset_that_the_service_has_no_route_to_ask_for(
+    emulator: Emulator, group_id: str
+) -> None:
+    emulator.asset_options(missing=["ListAssets", "GetAsset"])
+    task = asset_task(group_id)
+    die_at_write(task, 2, "after_set")
+    with pytest.raises(WorkerCrash):
+        task.run()
+    task.clear()
+    assert task.run()["asset_id"] == emulator.assets()[0]["id"]
+    assert emulator.stats()["assets_created"] == 1
+
+
+def test_id_that_a_failed_response_names_outlives_a_worker_that_dies_while_it_lists(
+    emulator: Emulator, group_id: str
+) -> None:
+    body = {"error": {"message": "no", "type": "x", "code": "do_request_failed"}, "Id": "asset-unknown"}
+    emulator.fault(route="CreateAsset", status=500, json=body)
+    task = asset_task(group_id)
+    die_at_write(task, 3, "before_set")
+    with pytest.raises(WorkerCrash):
+        task.run()
+    with pytest.raises(SeedanceAmbiguousSubmissionError, match="asset-unknown"):
+        task.run()
+
+
+def test_one_clearing_does_not_let_the_retries_after_it_pay(slow_emulator: Emulator) -> None:
+    group = SeedanceHook().create_asset_group("my-project")
+    slow_emulator.fault(route="asset_fate", fail={"code": "DownloadFailed", "message": "x"})
+    task = asset_task(group, timeout=1)
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    task.clear()
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    slow_emulator.finish()
+    with pytest.raises(SeedanceRequestError, match="DownloadFailed"):
+        task.run()
+    assert slow_emulator.stats()["assets_created"] == 1

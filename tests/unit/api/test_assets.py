@@ -163,6 +163,11 @@ def test_name_of_the_first_asset_stays_as_it_was() -> None:
     assert content_name("hero", DIGEST) == "hero-0123456789ab"
 
 
+@pytest.mark.parametrize("written", ["Video", "video", "VIDEO"])
+def test_type_is_read_in_any_case(written: str) -> None:
+    assert Asset.from_response({**FLAT, "AssetType": written}).asset_type == "Video"
+
+
 @pytest.mark.parametrize(
     ("written", "seconds"),
     [
