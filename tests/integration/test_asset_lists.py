@@ -73,6 +73,13 @@ def test_list_that_fails_is_not_taken_for_an_empty_one(emulator: Emulator) -> No
     assert emulator.stats()["asset_groups_created"] == 0
 
 
+def test_proxys_word_about_a_group_is_not_taken_for_an_empty_list(emulator: Emulator, group_id: str) -> None:
+    emulator.fault(route="ListAssets", status=404, json={"message": "consumer group not found"}, count=0)
+    with pytest.raises(SeedanceNotFoundError):
+        asset_task(group_id).run()
+    assert emulator.stats()["assets_created"] == 0
+
+
 def test_asset_of_another_group_is_not_handed_out(emulator: Emulator, group_id: str) -> None:
     emulator.asset_options(filters="ignore")
     other = group_task("other").run()

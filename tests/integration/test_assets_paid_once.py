@@ -465,3 +465,19 @@ def test_one_clearing_does_not_let_the_retries_after_it_pay(slow_emulator: Emula
     with pytest.raises(SeedanceRequestError, match="DownloadFailed"):
         task.run()
     assert slow_emulator.stats()["assets_created"] == 1
+
+
+def test_somebody_elses_not_found_is_not_the_services(emulator: Emulator, group_id: str) -> None:
+    emulator.fault(route="asset_fate", stuck=True)
+    task = asset_task(group_id, timeout=1)
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    emulator.asset_options(list_lag=3600)
+    emulator.fault(route="GetAsset", status=404, json={"detail": "Not Found"}, count=0)
+    task.clear()
+    task.clock.sleep(30)
+    with pytest.raises(SeedanceNotFoundError):
+        task.run()
+    assert task.store is not None
+    assert task.store.get("seedance_asset")["phase"] == "submitted"
+    assert emulator.stats()["assets_created"] == 1
