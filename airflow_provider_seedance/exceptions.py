@@ -56,6 +56,9 @@ class SeedanceRequestError(SeedanceError):
     :param field: The operator's parameter or the connection's field to change, if it is known.
     """
 
+    #: Whether the service lacks the route, because its documentation does not promise it.
+    lacks_route: bool = False
+
     def __init__(self, message: str = "", *, field: str | None = None, **details: Any) -> None:
         super().__init__(message, **details)
         self.field = field

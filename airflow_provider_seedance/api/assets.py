@@ -8,12 +8,13 @@ from sibling services, so everything here is read tolerantly: flat or under ``Re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any, Generic, Literal, TypeVar
 
 from airflow_provider_seedance.api.generation import State
-from airflow_provider_seedance.api.parse import as_id, as_mapping, as_text
+from airflow_provider_seedance.api.parse import as_epoch, as_id, as_int, as_mapping, as_text
 from airflow_provider_seedance.exceptions import SeedanceRequestError, SeedanceServiceError
 
 AssetType = Literal["Image", "Video", "Audio"]
@@ -28,12 +29,29 @@ BILLING_MODELS: Mapping[str, str] = {
 #: Characters of a name (contract.md#create-asset).
 MAX_NAME = 64
 MAX_DESCRIPTION = 300
-#: Hexadecimal digits of the content's SHA-256 that a name carries.
+#: Hexadecimal digits of the content's SHA-256 that a name carries, and of what tells several of one content apart.
 DIGEST_DIGITS = 12
+VARIANT_DIGITS = 8
+#: Characters that are left for the name itself where both follow it.
+VARIANT_NAME = MAX_NAME - DIGEST_DIGITS - VARIANT_DIGITS - 2
 
 _FAILED = frozenset({"failed", "inactive"})
 _KNOWN = frozenset({"", "processing", "active"}) | _FAILED
 _PREFIX = re.compile(r"^(?:\[[^\]]{1,40}\]-?)+")
+
+#: Beginnings of the codes for what the service measured: the same bytes are rejected again.
+_MEASURED = (
+    "TypeMismatch",
+    "Format",
+    "Duration",
+    "Width",
+    "Height",
+    "AspectRatio",
+    "FileSize",
+    "PixelCount",
+    "Fps",
+    "AudioTrack",
+)
 
 #: What to do about the service's reasons for rejecting an asset (contract.md#get-asset), by the beginning of the code.
 _REMEDIES: tuple[tuple[str, str], ...] = (
@@ -69,10 +87,12 @@ class AssetGroup:
 
     :param group_id: Its id.
     :param name: The name it was given, without the prefix that the service adds.
+    :param created: Unix seconds of its creation, if the service says.
     """
 
     group_id: str
     name: str = ""
+    created: float | None = None
 
     @property
     def id(self) -> str:
@@ -87,7 +107,11 @@ class AssetGroup:
         :raises SeedanceServiceError: There is no id in it.
         """
         item = _item(body)
-        return cls(group_id=_require_id(item, group_id, "asset group"), name=plain_name(_text(item, "Name")))
+        return cls(
+            group_id=_require_id(item, group_id, "asset group"),
+            name=plain_name(_text(item, "Name")),
+            created=_time(item, "CreateTime"),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +121,7 @@ class Asset:
 
     :param asset_id: Its id.
     :param status: The service's own word.
+    :param created: Unix seconds of its creation, if the service says.
     :param progress: Always None; read by the shared status log.
     """
 
@@ -106,6 +131,7 @@ class Asset:
     asset_type: str = ""
     status: str = ""
     error_code: str | None = None
+    created: float | None = None
     progress: int | None = None
 
     @classmethod
@@ -121,9 +147,10 @@ class Asset:
             asset_id=_require_id(item, asset_id, "asset"),
             name=plain_name(_text(item, "Name")),
             group_id=as_id(item.get("groupid")),
-            asset_type=_text(item, "AssetType"),
+            asset_type=_text(item, "AssetType").capitalize(),
             status=_text(item, "Status"),
             error_code=as_id(error.get("code")) or as_id(item.get("failreason")),
+            created=_time(item, "CreateTime"),
         )
 
     @property
@@ -148,6 +175,11 @@ class Asset:
         """Whether the service's word is a known one; an unknown one counts as running."""
         return self.status.lower() in _KNOWN
 
+    @property
+    def is_unfit(self) -> bool:
+        """Whether it failed for what its bytes are, so that another asset of them would fail too."""
+        return self.state == "failed" and (self.error_code or "").startswith(_MEASURED)
+
     def to_result(self, *, group_id: str | None = None) -> dict[str, Any]:
         """
         Return what operator and sensor pass downstream.
@@ -170,7 +202,7 @@ class Asset:
         return error
 
 
-def content_name(name: str, digest: str) -> str:
+def content_name(name: str, digest: str, variant: str = "") -> str:
     """
     Return the name under which an asset's content is found again.
 
@@ -178,13 +210,20 @@ def content_name(name: str, digest: str) -> str:
 
     :param name: As the Dag's author gave it.
     :param digest: SHA-256 of the content, in hexadecimal.
+    :param variant: SHA-256 that tells it from another asset of the same name and content; none for the first one.
     """
-    return f"{name}-{digest[:DIGEST_DIGITS]}"
+    if not variant:
+        return f"{name}-{digest[:DIGEST_DIGITS]}"
+    return f"{name[:VARIANT_NAME]}-{digest[:DIGEST_DIGITS]}-{variant[:VARIANT_DIGITS]}"
 
 
-def is_content_of(name: str, found: str) -> bool:
-    """Return whether a name found at the service is that of some content under ``name``."""
-    return re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{{DIGEST_DIGITS}}}", found) is not None
+def content_digits(name: str, found: str) -> str | None:
+    """Return the digits of the content in a name found at the service; None if it carries no content of ``name``."""
+    variant = rf"-[0-9a-f]{{{VARIANT_DIGITS}}}"
+    for start, end in ((name, f"(?:{variant})?"), (name[:VARIANT_NAME], variant)):
+        if match := re.fullmatch(rf"{re.escape(start)}-([0-9a-f]{{{DIGEST_DIGITS}}}){end}", found):
+            return match[1]
+    return None
 
 
 def check_name(name: object, *, longest: int = MAX_NAME) -> str:
@@ -205,6 +244,45 @@ def check_name(name: object, *, longest: int = MAX_NAME) -> str:
 def plain_name(name: str) -> str:
     """Return a name without the ``[u-...]-[t-...]`` that the service adds (contract.md#assets)."""
     return _PREFIX.sub("", name)
+
+
+_Listed = TypeVar("_Listed", Asset, AssetGroup)
+
+
+def age(item: Asset | AssetGroup) -> tuple[float, str]:
+    """Return what sorts the oldest first: the time of creation, else the id, which begins with it."""
+    return (float("inf") if item.created is None else item.created, item.id)
+
+
+@dataclass(frozen=True)
+class Page(Generic[_Listed]):
+    """
+    One page of a list.
+
+    :param items: What is on it.
+    :param size: Most items of a page, as the response states it: a service may cap what was asked for.
+    :param total: Items of the whole list, as the response states it. It can be wrong (contract.md#list-assets).
+    """
+
+    items: tuple[_Listed, ...]
+    size: int | None = None
+    total: int | None = None
+
+    @classmethod
+    def of(cls, body: object, items: Iterable[_Listed]) -> Page[_Listed]:
+        """Return the page of these items, with what the response says about itself."""
+        page = _item(body)
+        return cls(tuple(items), as_int(page.get("pagesize")), as_int(page.get("totalcount")))
+
+    def may_have_next(self, seen: int) -> bool:
+        """
+        Return whether there may be a further page: unless a short page completes the stated total.
+
+        :param seen: Items of this page and those before it.
+        """
+        is_short = self.size is not None and len(self.items) < self.size
+        is_complete = self.total is not None and seen >= self.total
+        return bool(self.items) and not (is_short and is_complete)
 
 
 def result_items(body: object) -> Iterator[Mapping[str, Any]]:
@@ -231,6 +309,18 @@ def _item(body: object) -> dict[str, Any]:
 
 def _text(item: Mapping[str, Any], name: str) -> str:
     return as_text(item.get(name.lower())) or ""
+
+
+def _time(item: Mapping[str, Any], name: str) -> float | None:
+    """Return Unix seconds, from a number or from ISO 8601, in UTC unless it says otherwise."""
+    value = item.get(name.lower())
+    if (number := as_epoch(value)) is not None:
+        return number
+    try:
+        written = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return (written if written.tzinfo else written.replace(tzinfo=UTC)).timestamp()
 
 
 def _require_id(item: Mapping[str, Any], known: str | None, what: str) -> str:

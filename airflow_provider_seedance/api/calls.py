@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
-from airflow_provider_seedance.api.assets import BILLING_MODELS, Asset, AssetGroup, AssetType, result_items
-from airflow_provider_seedance.api.errors import error_from, read_error
+from airflow_provider_seedance.api.assets import BILLING_MODELS, Asset, AssetGroup, AssetType, Page, result_items
+from airflow_provider_seedance.api.errors import error_from, is_error_envelope, read_error
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.api.paid_answer import PaidAnswer, read_paid_answer, read_paid_failure
 from airflow_provider_seedance.api.response import Response
@@ -247,19 +247,26 @@ class CreateAsset(PaidCall):
 
     def read(self, response: Response) -> PaidAnswer:
         answer = read_paid_answer(response)
-        text = str(answer.error).lower()
-        # a group that was just created may not be known yet: that passes
-        if answer.verdict == "refused" and "group" in text and "not found" in text:
-            return PaidAnswer("repeat", error=answer.error)
-        if answer.verdict == "refused" and isinstance(answer.error, SeedanceNotFoundError):
-            taken = SeedanceRequestError(
-                "The service refused the asset as not found, which it also answers if the name is taken in the group: "
-                f"{answer.error}",
-                field="name",
+        if answer.verdict != "refused" or answer.error is None:
+            return answer
+        if response.status == 404:  # a duplicate name and an unknown group look alike
+            taken = SeedanceNotFoundError(
+                f"The service refused the asset as not found: there is no group {self.group_id}, or the name "
+                f"{self.name!r} is taken in it. {answer.error}",
+                code=answer.error.code,
                 status=response.status,
+                request_id=answer.error.request_id,
             )
             return PaidAnswer("refused", error=taken)
+        if _lacks_group(response, answer.error):  # it was just created: that passes
+            return PaidAnswer("repeat", error=answer.error)
         return answer
+
+
+def _lacks_group(response: Response, error: SeedanceError) -> bool:
+    """Return whether the service does not know a group, or not yet (contract.md#create-asset-group)."""
+    text = str(error).lower()
+    return is_error_envelope(response.body) and "group" in text and "not found" in text
 
 
 @dataclass(frozen=True)
@@ -279,7 +286,7 @@ class GetAsset(Call[Asset]):
         return encode_json({"Id": self.asset_id})
 
     def read(self, response: Response) -> Asset:
-        body = _read_asset_response(response, without_route="Use list_assets().")
+        body = _read_asset_response(response, without_route="List the assets instead.")
         return Asset.from_response(body, asset_id=self.asset_id)
 
 
@@ -304,13 +311,13 @@ class DeleteAsset(Call[None]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListCall(Call[list[Item]]):
+class ListCall(Call[Page[Item]]):
     """
     One page of a list (contract.md#list-assets). Free; known from a sibling, not on the vendor's own page.
 
     :param filters: What the items must match, by the service's names.
     :param page: From 1.
-    :param page_size: Items a page.
+    :param page_size: Items a page; the service may return fewer.
     """
 
     filters: Mapping[str, Any] = field(default_factory=dict)
@@ -328,8 +335,16 @@ class ListAssets(ListCall[Asset]):
 
     path = f"{ASSET_PATH}ListAssets"
 
-    def read(self, response: Response) -> list[Asset]:
-        return [Asset.from_response(item) for item in result_items(_read_asset_response(response))]
+    def read(self, response: Response) -> Page[Asset]:
+        try:
+            body = _read_asset_response(response, without_route="Give the asset's id.")
+        except SeedanceError as e:
+            if _lacks_group(
+                response, e
+            ):  # there is nothing in it; whether it exists is found out by creating something
+                return Page(())
+            raise
+        return Page.of(body, map(Asset.from_response, result_items(body)))
 
 
 class ListAssetGroups(ListCall[AssetGroup]):
@@ -337,11 +352,12 @@ class ListAssetGroups(ListCall[AssetGroup]):
 
     path = f"{ASSET_PATH}ListAssetGroups"
 
-    def read(self, response: Response) -> list[AssetGroup]:
-        return [AssetGroup.from_response(item) for item in result_items(_read_asset_response(response))]
+    def read(self, response: Response) -> Page[AssetGroup]:
+        body = _read_asset_response(response, without_route="Give the group's id.")
+        return Page.of(body, map(AssetGroup.from_response, result_items(body)))
 
 
-def _read_asset_response(response: Response, *, without_route: str | None = None) -> Mapping[str, Any]:
+def _read_asset_response(response: Response, *, without_route: str) -> Mapping[str, Any]:
     """
     Return the body of an asset call's response. An error may come with HTTP 200 (contract.md#error-envelopes).
 
@@ -350,9 +366,12 @@ def _read_asset_response(response: Response, *, without_route: str | None = None
     if response.status == 200 and isinstance(response.body, Mapping) and read_error(response.body) is None:
         return response.body
     error = error_from(response)
-    if without_route is not None and isinstance(error, SeedanceRequestError) and error.field == "host":
-        raise SeedanceRequestError(
+    no_such_url = isinstance(error, SeedanceRequestError) and error.field == "host" and error.is_from_service
+    if no_such_url or response.status == 501:
+        lacking = SeedanceRequestError(
             f"The service lacks this route, which its documentation does not promise. {without_route}",
             status=response.status,
-        ) from error
+        )
+        lacking.lacks_route = True
+        raise lacking from error
     raise error

@@ -30,6 +30,12 @@ def check_asset_id(value: object) -> str:
     given = value.get("asset_id") if isinstance(value, Mapping) else value
     if isinstance(given, str) and given.strip().lower().startswith("asset://"):
         given = given.strip()[len("asset://") :]
+    if isinstance(given, str) and given.strip().startswith("group-"):
+        raise SeedanceRequestError(
+            f"'asset' is {given.strip()[:100]!r}, the id of an asset group. Give an asset's id; a "
+            "group is deleted in the Starrise console.",
+            field="asset",
+        )
     return _id(given) or _refuse(value, "asset", "asset", "'asset-...' or asset://<id>", "SeedanceCreateAssetOperator")
 
 
@@ -39,6 +45,11 @@ def check_group_id(value: object) -> str:
 
     :raises SeedanceRequestError: There is none, or it could not be one.
     """
+    if isinstance(value, str) and value.strip().lower().startswith(("asset-", "asset://")):
+        raise SeedanceRequestError(
+            f"'group_id' is {value.strip()[:100]!r}, an asset. Give the id of the group that it goes into.",
+            field="group_id",
+        )
     return _id(value) or _refuse(value, "group_id", "asset group", "'group-...'", "SeedanceCreateAssetGroupOperator")
 
 

@@ -303,7 +303,7 @@ class AssetPoller(BasePoller[Asset]):
     """Turns each poll of an asset into a decision. Parameters as :class:`BasePoller`."""
 
     noun = "Asset"
-    unfinished = "The service keeps it; a retry polls it again and creates nothing."
+    unfinished = "The service keeps it under this id, which SeedanceAssetSensor waits for at no cost."
     unknown = "a wrong id, another key's, or its processing failed"
     grace = ASSET_NOT_FOUND_GRACE
 
@@ -314,6 +314,12 @@ class AssetPoller(BasePoller[Asset]):
     def call(self) -> GetAsset:
         """The call that polls it."""
         return GetAsset(self.subject_id)
+
+    def on_error(self, error: SeedanceError, *, now: float) -> PollDecision:
+        """Decide after a poll that failed; a service that lacks the route is not asked again."""
+        if isinstance(error, SeedanceRequestError) and error.lacks_route:
+            return Finished("error", "no_route", f"{self.subject}: {error}")
+        return super().on_error(error, now=now)
 
     def _decide(self, asset: Asset, now: float) -> PollDecision | None:
         if asset.state == "succeeded":
@@ -365,6 +371,7 @@ def _unfinished_error(finished: Finished) -> SeedanceError:
         "timeout": SeedanceTimeoutError,
         "auth": SeedanceAuthError,
         "request": SeedanceRequestError,
+        "no_route": SeedanceRequestError,
     }
     return by_reason.get(finished.reason, SeedanceServiceError)(finished.message)
 

@@ -285,8 +285,8 @@ def ambiguous_error(record: SubmissionRecord, kind: Kind = GENERATION, detail: s
         )
     else:
         remedy = (
-            "It is not in the service's list, so it was probably not created. Clearing the task lists again, and "
-            "creates it if it is still missing."
+            "No list of the service showed it: check the Starrise console. Clearing the task looks again, and creates "
+            "it if it is still missing."
         )
     return SeedanceAmbiguousSubmissionError(
         f"A paid call was sent at {when} and its response was lost{seen}: the {kind.noun} may exist and be "

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from airflow_provider_seedance.emulator.asset_requests import NewAsset, Query
+from airflow_provider_seedance.emulator.asset_requests import LARGEST_PAGE, NewAsset, Query
 from airflow_provider_seedance.emulator.assets import Asset, AssetGroup
+from airflow_provider_seedance.emulator.catalog import ASSET_ACTIONS
 from airflow_provider_seedance.emulator.envelopes import Refusal, asset_error, upstream_error
 from airflow_provider_seedance.emulator.faults import FaultList
 from airflow_provider_seedance.emulator.media import NO_MEDIUM, Medium
@@ -21,6 +22,8 @@ _Listed = TypeVar("_Listed", Asset, AssetGroup)
 SHAPES = ("flat", "wrapped")
 #: What happens to a generation that names an unknown asset.
 UNKNOWN_ASSETS = ("refuse", "accept")
+#: What lists do with the filters of a request.
+FILTERS = ("apply", "ignore")
 #: Type of a content item -> type of the assets that it takes.
 _TYPES = {"image_url": "Image", "video_url": "Video", "audio_url": "Audio"}
 
@@ -32,17 +35,37 @@ class AssetOptions:
 
     :param shape: ``flat`` or ``wrapped``.
     :param unknown: ``refuse`` or ``accept``: what happens to a generation that names an unknown asset.
-    :raises ValueError: If a value is unknown.
+    :param missing: Actions whose route does not exist, such as ``ListAssets``.
+    :param page_cap: Most items of a page, whatever size a request asks for; the response states it.
+    :param list_lag: Seconds of real time in which a new group or asset is not listed.
+    :param demand_group_type: Whether lists are refused without ``Filter.GroupType``.
+    :param filters: ``apply`` or ``ignore``: whether lists obey ``Name`` and ``GroupIds``.
+    :raises ValueError: If a value is not usable.
     """
 
     shape: str = "flat"
     unknown: str = "refuse"
+    missing: Sequence[str] = ()
+    page_cap: int = LARGEST_PAGE
+    list_lag: float = 0.0
+    demand_group_type: bool = False
+    filters: str = "apply"
 
     def __post_init__(self) -> None:
         if self.shape not in SHAPES:
             raise ValueError(f"asset shape must be one of {', '.join(SHAPES)}")
         if self.unknown not in UNKNOWN_ASSETS:
             raise ValueError(f"unknown assets must be one of {', '.join(UNKNOWN_ASSETS)}")
+        if isinstance(self.missing, str) or not set(self.missing) <= set(ASSET_ACTIONS):
+            raise ValueError(f"missing must be a list of {', '.join(ASSET_ACTIONS)}")
+        if type(self.page_cap) is not int or not 1 <= self.page_cap <= LARGEST_PAGE:
+            raise ValueError(f"page_cap must be an integer from 1 to {LARGEST_PAGE}")
+        if not isinstance(self.list_lag, int | float) or not self.list_lag >= 0:
+            raise ValueError("list_lag must be a number that is not negative")
+        if not isinstance(self.demand_group_type, bool):
+            raise ValueError("demand_group_type must be true or false")
+        if self.filters not in FILTERS:
+            raise ValueError(f"filters must be one of {', '.join(FILTERS)}")
 
 
 class AssetLibrary:
@@ -133,7 +156,7 @@ class AssetLibrary:
         return _page(
             [
                 group
-                for group in self.groups(token)
+                for group in self._listable(self.groups(token))
                 if query.name.lower() in group.listed_name.lower()
                 and (not query.group_ids or group.id in query.group_ids)
             ],
@@ -145,12 +168,16 @@ class AssetLibrary:
         return _page(
             [
                 asset
-                for asset in self.assets(token)
+                for asset in self._listable(self.assets(token))
                 if query.name.lower() in asset.name.lower()
                 and (not query.group_ids or asset.group_id in query.group_ids)
             ],
             query,
         )
+
+    def _listable(self, items: list[_Listed]) -> list[_Listed]:
+        newest = time.time() - self.options.list_lag
+        return [item for item in items if item.created <= newest]
 
     def preview(self, asset_id: str) -> bytes | None:
         """Return an asset's bytes; None if there is no such asset or the emulator does not have them."""

@@ -15,7 +15,8 @@ BILLING_MODELS = {"Image": "volc-asset", "Video": "volc-asset-video", "Audio": "
 
 _NAME_CHARACTERS = 64
 _DESCRIPTION_CHARACTERS = 300
-_LARGEST_PAGE = 100
+#: Most items of a page.
+LARGEST_PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def query(body: Mapping[str, Any]) -> Query:
         name=_text(filters, "Name"),
         group_ids=tuple(group_ids),
         number=_number(body, "PageNumber", 1),
-        size=_number(body, "PageSize", 10, _LARGEST_PAGE),
+        size=_number(body, "PageSize", 10, LARGEST_PAGE),
     )
 
 

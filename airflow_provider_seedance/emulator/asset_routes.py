@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import BodyPartReader, web
 
 from airflow_provider_seedance.emulator import asset_requests
+from airflow_provider_seedance.emulator.asset_library import AssetOptions
 from airflow_provider_seedance.emulator.assets import token_of
 from airflow_provider_seedance.emulator.catalog import ASSET_ACTIONS
 from airflow_provider_seedance.emulator.envelopes import gateway_error, new_request_id
@@ -22,6 +24,7 @@ from airflow_provider_seedance.emulator.routes import (
     parse_json,
     read_body,
     store_error,
+    unknown,
 )
 
 _CHUNK = 64 * 1024
@@ -30,6 +33,9 @@ _CHUNK = 64 * 1024
 async def act(request: web.Request) -> web.Response:
     """Answer an asset action."""
     action = request.path.rpartition("/")[2]
+    options = request.app[WORLD].library.options
+    if action in options.missing:
+        return await unknown(request)
     token = token_of(authorize(request))
     file = None
     if action == "CreateAsset" and request.content_type == "multipart/form-data":
@@ -39,7 +45,7 @@ async def act(request: web.Request) -> web.Response:
         if not isinstance(body, dict):
             raise gateway_error(400, "invalid_json", "json: the request body must be an object")
     result = await _result(request, action, token, body, file)
-    if request.app[WORLD].library.options.shape == "wrapped":
+    if options.shape == "wrapped":
         metadata = {"RequestId": new_request_id(), "Action": action, "Version": "2024-01-01"}
         metadata |= {"Service": "ark", "Region": "cn-beijing"}
         result = {"ResponseMetadata": metadata, "Result": result}
@@ -57,11 +63,11 @@ async def _result(
             new = await asyncio.to_thread(asset_requests.new_asset, body, file)
             return {"Id": library.create_asset(token, new).id}
         case "ListAssetGroups":
-            query = asset_requests.query(body)
+            query = _query(body, library.options)
             total, groups = library.list_groups(token, query)
             return _page(query, total, [group.item() for group in groups])
         case "ListAssets":
-            query = asset_requests.query(body)
+            query = _query(body, library.options)
             total, assets = library.list_assets(token, query)
             return _page(query, total, [asset.item(time.time(), _link(request, asset.id)) for asset in assets])
         case "GetAsset":
@@ -71,6 +77,16 @@ async def _result(
             asset_id = asset_requests.needed(body, "Id")
             library.delete_asset(token, asset_id)
             return {"Id": asset_id, "Deleted": True}
+
+
+def _query(body: dict[str, Any], options: AssetOptions) -> asset_requests.Query:
+    """Read the request for a list as a host with these options does."""
+    query = asset_requests.query(body)
+    if options.demand_group_type and not body["Filter"].get("GroupType"):
+        raise asset_requests.missing("GroupType")
+    if options.filters == "ignore":
+        query = replace(query, name="", group_ids=())
+    return replace(query, size=min(query.size, options.page_cap))
 
 
 def _page(query: asset_requests.Query, total: int, items: list[dict[str, Any]]) -> dict[str, Any]:

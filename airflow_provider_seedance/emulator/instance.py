@@ -123,7 +123,8 @@ class EmulatorControl:
         """
         Change how the asset routes behave from now on.
 
-        :param fields: ``shape`` (``flat``, or ``wrapped`` under ``Result``), ``unknown`` (``refuse`` or ``accept``).
+        :param fields: Those of :class:`~airflow_provider_seedance.emulator.asset_library.AssetOptions`, for example
+            ``page_cap=10`` or ``missing=["ListAssets"]``.
         :raises ValueError: If a field or value is unknown.
         """
         self._call("POST", "asset_options", fields)

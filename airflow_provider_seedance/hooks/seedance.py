@@ -203,20 +203,15 @@ class SeedanceHook(BaseHook):
         :raises SeedanceServiceError: Something else answered in its place, whatever it said: a retry may help.
         :raises SeedanceError: The typed exception of any other failure.
         """
-        return self._requery("generation", generation_id, GetGeneration(check_generation_id(generation_id)))
-
-    def requery_asset(self, asset_id: str) -> Asset:
-        """Query an asset that was paid for. Free. Raises as :meth:`requery_generation`."""
-        return self._requery("asset", asset_id, GetAsset(check_asset_id(asset_id)))
-
-    def _requery(self, noun: str, subject_id: str, call: Call[T]) -> T:
         try:
-            return self._read_with_retries(call)
+            return self.get_generation(generation_id)
         except SeedanceError as e:
-            about = f"The {noun} {subject_id} was paid for and cannot be queried."
+            about = f"Generation {generation_id} was paid for and cannot be queried."
             if e.status is None or e.is_from_service:
                 raise e.prefixed(about) from None
-            raise SeedanceServiceError(f"{about} {e}", code=e.code, status=e.status, request_id=e.request_id) from None
+            error = SeedanceServiceError(f"{about} {e}", code=e.code, status=e.status, request_id=e.request_id)
+            error.retry_after = e.retry_after
+            raise error from None
 
     def list_models(self) -> list[str]:
         """
@@ -301,7 +296,7 @@ class SeedanceHook(BaseHook):
         Iterate over the key's assets, page by page. Free.
 
         :param group_id: Only of this group.
-        :param name: Only those whose name contains this.
+        :param name: Only those whose name contains this, in any case.
         :param asset_type: Only of this type.
         :param page_size: Assets a page; 100 is the service's limit.
         """
@@ -309,35 +304,45 @@ class SeedanceHook(BaseHook):
         if name:
             filters["Name"] = name
         for asset in self._list(ListAssets(filters=filters, page_size=page_size)):
-            if asset_type is None or asset.asset_type == asset_type:
+            # the service's own filters are not relied upon; what it does not say cannot be checked
+            in_group = asset.group_id in (group_id, None) or group_id is None
+            of_type = asset.asset_type in (asset_type, "") or asset_type is None
+            if in_group and of_type and _contains(asset.name, name):
                 yield asset
 
     def list_asset_groups(self, name: str | None = None, *, page_size: int = 100) -> Iterator[AssetGroup]:
         """
         Iterate over the key's groups, page by page. Free.
 
-        :param name: Only those whose name contains this.
+        :param name: Only those whose name contains this, in any case.
         :param page_size: Groups a page; 100 is the service's limit.
         """
-        yield from self._list(ListAssetGroups(filters={"Name": name} if name else {}, page_size=page_size))
+        for group in self._list(ListAssetGroups(filters={"Name": name} if name else {}, page_size=page_size)):
+            if _contains(group.name, name):
+                yield group
 
     def _list(self, call: ListCall[Item]) -> Iterator[Item]:
         """
-        Iterate over all pages; an empty or a short one is the last, whatever ``TotalCount`` is.
+        Iterate over all pages, of the list by type and of the one without it, each item once.
 
-        Old groups have no type, and the filter by type would hide them: if it finds nothing, it is left out.
+        Some channels list nothing without the type, and it hides old groups that have none (contract.md#list-assets).
         """
+        known: set[str] = set()
         for filters in ({"GroupType": GROUP_TYPE, **call.filters}, call.filters):
             seen: set[str] = set()
-            for page in range(1, MAX_PAGES + 1):
-                items = self._read_with_retries(replace(call, filters=filters, page=page))
-                new = [item for item in items if item.id not in seen]
+            for number in range(1, MAX_PAGES + 1):
+                try:
+                    page = self._read_with_retries(replace(call, filters=filters, page=number))
+                except SeedanceRequestError as e:
+                    if filters is call.filters and number == 1 and e.is_from_service:
+                        return  # the channel demands the type: what it listed by it is all
+                    raise
+                new = [item for item in page.items if item.id not in seen]
                 seen.update(item.id for item in new)
-                yield from new
-                if len(items) < call.page_size or not new:
+                yield from (item for item in new if item.id not in known)
+                if not new or not page.may_have_next(len(seen)):
                     break
-            if seen:
-                return
+            known |= seen
 
     # -- results
 
@@ -375,3 +380,7 @@ class SeedanceHook(BaseHook):
         from airflow_provider_seedance.hooks.async_client import shared_client
 
         return shared_client(self.seedance_conn_id)
+
+
+def _contains(found: str, wanted: str | None) -> bool:
+    return wanted is None or wanted.lower() in found.lower()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_seedance.api.assets import Asset
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.api.polling import (
+    AssetPoller,
     BasePoller,
     Finished,
     PollAgain,
@@ -19,7 +20,12 @@ from airflow_provider_seedance.api.polling import (
     from_event,
     generation_error,
 )
-from airflow_provider_seedance.exceptions import SeedanceError, SeedanceServiceError
+from airflow_provider_seedance.exceptions import (
+    SeedanceError,
+    SeedanceNotFoundError,
+    SeedanceRequestError,
+    SeedanceServiceError,
+)
 from airflow_provider_seedance.telemetry.metrics import count, count_success
 
 if TYPE_CHECKING:
@@ -127,10 +133,21 @@ def complete_generation(hook: SeedanceHook, event: object) -> tuple[str, Finishe
 
 
 def complete_asset(hook: SeedanceHook, event: object) -> tuple[str, Finished, Asset | None]:
-    """Read a trigger's event and fetch its asset. Returns as :func:`complete_generation`."""
+    """
+    Read a trigger's event and fetch its asset, which is told as the trigger saw it if it cannot be fetched.
+
+    :returns: As :func:`complete_generation`.
+    :raises SeedanceEventError: The event cannot be read.
+    """
     asset_id, finished = from_event(event, key="asset_id")
-    fetched = finished.outcome in ("succeeded", "failed")
-    return asset_id, finished, hook.requery_asset(asset_id) if fetched else None
+    asset = None
+    if finished.outcome in ("succeeded", "failed"):
+        try:
+            asset = hook.get_asset(asset_id)
+        except SeedanceError as e:
+            log.warning("Could not fetch asset %s: %s", asset_id, e)
+            asset = Asset(asset_id=asset_id, status="Active") if finished.outcome == "succeeded" else None
+    return asset_id, finished, asset
 
 
 def require_generation(finished: Finished, generation: Generation | None, *, secrets: Iterable[str] = ()) -> Generation:
@@ -158,3 +175,67 @@ def require_asset(finished: Finished, asset: Asset | None) -> Asset:
     if finished.outcome == "succeeded" and asset is not None:
         return asset
     raise asset_error(finished, asset)
+
+
+def asset_now(hook: SeedanceHook, group_id: str, asset_id: str) -> Asset | None:
+    """
+    Query an asset, and look in the list for one that is not found by its id, as on some channels. Free.
+
+    :returns: The asset; None if the service says that it does not know it.
+    :raises SeedanceRequestError: The service has neither route (``lacks_route``).
+    :raises SeedanceError: The typed exception of any other failure.
+    """
+    try:
+        return hook.get_asset(asset_id)
+    except SeedanceNotFoundError as e:
+        if not e.is_from_service:
+            raise
+        lacks_get = False
+    except SeedanceRequestError as e:
+        if not e.lacks_route:
+            raise
+        lacks_get = True
+    try:
+        return next((asset for asset in hook.list_assets(group_id=group_id) if asset.asset_id == asset_id), None)
+    except SeedanceRequestError as e:
+        if lacks_get or not e.lacks_route:
+            raise
+        return None
+
+
+def asset_as_created(hook: SeedanceHook, group_id: str, asset_id: str) -> Asset:
+    """Return an asset as far as the service tells; right after its creation that may be the id alone."""
+    try:
+        found = asset_now(hook, group_id, asset_id)
+    except SeedanceError as e:
+        log.warning("The status of asset %s is not known: %s", asset_id, e)
+        found = None
+    return found or Asset(asset_id=asset_id, group_id=group_id)
+
+
+def wait_by_listing(hook: SeedanceHook, group_id: str, poller: AssetPoller) -> Asset:
+    """
+    Wait in the worker for an asset that is not found by its id: some channels list it all the same.
+
+    :param poller: What decides about the asset.
+    :returns: The asset. If the service has neither route, its status is unknown and left empty.
+    :raises SeedanceError: The typed exception of any outcome but success.
+    """
+    while True:
+        asset = None
+        try:
+            asset = asset_now(hook, group_id, poller.subject_id)
+            error: SeedanceError = SeedanceNotFoundError()
+        except SeedanceError as e:
+            error = e
+        if isinstance(error, SeedanceRequestError) and error.lacks_route:
+            log.warning(
+                "The service can neither get nor list asset %s: whether it can be used yet, or failed, is not known.",
+                poller.subject_id,
+            )
+            return Asset(asset_id=poller.subject_id, group_id=group_id)
+        now = hook.clock.now()
+        decision = poller.on_error(error, now=now) if asset is None else poller.on_state(asset, now=now)
+        if isinstance(decision, Finished):
+            return require_asset(decision, asset)
+        hook.clock.sleep(decision.next_poll_at - now)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_seedance.api.assets import Asset
-    from airflow_provider_seedance.api.polling import Finished
+    from airflow_provider_seedance.api.polling import AssetPoller, Finished
     from airflow_provider_seedance.api.submission import Kind
     from airflow_provider_seedance.jobs.store import SubmissionStore
 
@@ -153,11 +153,12 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Find or create the asset, then wait until it can be used."""
-        from airflow_provider_seedance.api.polling import AssetPoller
         from airflow_provider_seedance.api.submission import ASSET
         from airflow_provider_seedance.files.places import check_origin
-        from airflow_provider_seedance.jobs.assets import asset_as_created, find_or_create_asset
+        from airflow_provider_seedance.jobs.assets import find_or_create_asset
+        from airflow_provider_seedance.jobs.wait import asset_as_created
 
+        ti = context["ti"]
         with fail_without_retry():
             self.require_rendered(("group_id", "name", "source", "asset_type"))
             check_origin(unwrap(self.source), self.texts_of_dag, "source")
@@ -171,15 +172,11 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
                 if_exists=self.if_exists,
                 if_changed=self.if_changed,
                 tries=self.tries(context),
-                run_id=context["ti"].run_id,
+                task_instance=(ti.dag_id, ti.task_id, ti.run_id, str(ti.map_index)),
             )
             if not self.wait_until_active:
                 return self._result(context, asset_as_created(self.hook, unwrap(self.group_id), asset_id))
-            now = self.clock.now()
-            poller = AssetPoller(
-                asset_id, deadline=now + self.timeout, submitted_at=now, poll_interval=self.poll_interval
-            )
-            finished, asset = self._wait(poller)
+            finished, asset = self._wait(self._poller(asset_id))
             return self._result(context, self._active(asset_id, finished, asset))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
@@ -189,15 +186,18 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
         with fail_without_retry():
             return self._result(context, self._active(*complete_asset(self.hook, event)))
 
+    def _poller(self, asset_id: str) -> AssetPoller:
+        from airflow_provider_seedance.api.polling import AssetPoller
+
+        now = self.clock.now()
+        return AssetPoller(asset_id, deadline=now + self.timeout, submitted_at=now, poll_interval=self.poll_interval)
+
     def _active(self, asset_id: str, finished: Finished, asset: Asset | None) -> Asset:
         """Return the asset of a wait that succeeded."""
-        from airflow_provider_seedance.jobs.assets import listed_asset
-        from airflow_provider_seedance.jobs.wait import require_asset
+        from airflow_provider_seedance.jobs.wait import require_asset, wait_by_listing
 
-        if finished.outcome == "not_found":
-            listed = listed_asset(self.hook, unwrap(self.group_id), asset_id)
-            if listed is not None and listed.state == "succeeded":
-                return listed
+        if finished.reason in ("not_found", "no_route"):
+            return wait_by_listing(self.hook, unwrap(self.group_id), self._poller(asset_id))
         return require_asset(finished, asset)
 
     def _result(self, context: Context, asset: Asset) -> dict[str, Any]:

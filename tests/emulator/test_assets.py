@@ -250,6 +250,69 @@ def test_shape_is_a_setting_of_the_emulator_too() -> None:
         assert AssetClient(emulator).result("CreateAssetGroup", {"Name": "n"})["Result"]["Id"]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"missing": "ListAssets"},
+        {"missing": ["UpdateAsset"]},
+        {"page_cap": 0},
+        {"page_cap": 101},
+        {"page_cap": "10"},
+        {"list_lag": -1},
+        {"list_lag": "soon"},
+        {"demand_group_type": "yes"},
+        {"filters": "maybe"},
+    ],
+)
+def test_option_that_is_not_usable_is_refused(emulator: Emulator, fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        emulator.asset_options(**fields)
+
+
+def test_missing_route_answers_as_an_unknown_url(emulator: Emulator, assets: AssetClient) -> None:
+    emulator.asset_options(missing=["ListAssets", "GetAsset"])
+    for action in ("ListAssets", "GetAsset"):
+        answer = assets.ask(action, {"model": "volc-asset", "Filter": {}})
+        assert answer.status_code == 404
+        assert f"Invalid URL (POST /volc/asset/{action})" in answer.json()["error"]["message"]
+    assert assets.group()
+
+
+@pytest.mark.parametrize("action", ["ListAssets", "ListAssetGroups"])
+def test_page_can_be_shorter_than_what_was_asked_for(emulator: Emulator, assets: AssetClient, action: str) -> None:
+    for number in range(3):
+        assets.asset(assets.group(f"team-{number}"), f"hero-{number}")
+    emulator.asset_options(page_cap=2)
+    first, second = (assets.listed(action, PageSize=100, PageNumber=number) for number in (1, 2))
+    assert [len(first["Items"]), len(second["Items"])] == [2, 1]
+    assert (first["PageSize"], first["TotalCount"]) == (2, 3)
+
+
+@pytest.mark.parametrize("action", ["ListAssets", "ListAssetGroups"])
+def test_what_is_new_is_listed_after_the_lag(emulator: Emulator, assets: AssetClient, action: str) -> None:
+    assets.asset(assets.group())
+    emulator.asset_options(list_lag=3600)
+    assert assets.listed(action)["Items"] == []
+    emulator.asset_options(list_lag=0)
+    assert len(assets.listed(action)["Items"]) == 1
+
+
+@pytest.mark.parametrize("action", ["ListAssets", "ListAssetGroups"])
+def test_lists_can_demand_the_group_type(emulator: Emulator, assets: AssetClient, action: str) -> None:
+    emulator.asset_options(demand_group_type=True)
+    answer = assets.ask(action, {"model": "volc-asset", "Filter": {}})
+    assert refusal(answer)[:2] == (400, "MissingParameter.GroupType")
+    assert assets.listed(action, {"GroupType": "AIGC"})["Items"] == []
+
+
+@pytest.mark.parametrize("action", ["ListAssets", "ListAssetGroups"])
+def test_lists_can_ignore_their_filters(emulator: Emulator, assets: AssetClient, action: str) -> None:
+    for number in range(2):
+        assets.asset(assets.group(f"team-{number}"), f"hero-{number}")
+    emulator.asset_options(filters="ignore")
+    assert len(assets.listed(action, {"Name": "nothing", "GroupIds": ["group-x"]})["Items"]) == 2
+
+
 def test_creates_are_billed_per_call_and_all_else_is_free(assets: AssetClient) -> None:
     group_id = assets.group()
     asset_id = assets.asset(group_id)

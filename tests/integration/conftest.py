@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_seedance.emulator import Emulator
+from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from tests.result_service import MIB, ResultService, mp4, result_service
 from tests.s3 import BUCKET, client, connection, emptied, s3_server
 
@@ -37,6 +38,12 @@ def emulator(_shared_emulator: Emulator, connect: Callable[..., None]) -> Emulat
     _shared_emulator.set_api_keys("sk-emulator")
     connect(host=_shared_emulator.url)
     return _shared_emulator
+
+
+@pytest.fixture
+def group_id(emulator: Emulator) -> str:
+    """The id of a group of the key's."""
+    return SeedanceHook().create_asset_group("my-project")
 
 
 @pytest.fixture

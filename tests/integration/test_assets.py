@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from PIL import Image
 
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import (
-    SeedanceAmbiguousSubmissionError,
     SeedanceError,
     SeedanceNotFoundError,
     SeedanceRequestError,
@@ -21,41 +19,13 @@ from airflow_provider_seedance.exceptions import (
 from airflow_provider_seedance.files.inputs import MAX_INLINE_IMAGE, read_source
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.operators.assets import (
-    SeedanceCreateAssetGroupOperator,
     SeedanceCreateAssetOperator,
     SeedanceDeleteAssetOperator,
 )
 from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator
 from airflow_provider_seedance.sensors.asset import SeedanceAssetSensor
-from tests.harness import Task, WorkerCrash
-
-LINK = "https://example.com/hero.png"
-
-
-def picture(width: int = 400, height: int = 400, colour: str = "red") -> bytes:
-    written = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(written, "png")
-    return written.getvalue()
-
-
-def uri(content: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
-
-
-def group_task(name: str = "my-project", **arguments: Any) -> Task:
-    return Task(lambda: SeedanceCreateAssetGroupOperator(task_id="group", name=name, **arguments))
-
-
-def asset_task(group_id: str, source: str = LINK, **arguments: Any) -> Task:
-    given = {"name": "hero", "poll_interval": 0.05, **arguments}
-    return Task(lambda: SeedanceCreateAssetOperator(task_id="asset", group_id=group_id, source=source, **given))
-
-
-@pytest.fixture
-def group_id(emulator: Emulator) -> str:
-    """A group of the key's."""
-    return SeedanceHook().create_asset_group("my-project")
-
+from tests.asset_tasks import LINK, asset_task, group_task, picture, uri
+from tests.harness import Task
 
 # -- groups
 
@@ -231,7 +201,7 @@ def test_asset_that_is_never_ready_times_out_and_a_retry_waits_on(emulator: Emul
     emulator.fault(route="asset_fate", stuck=True)
     task = asset_task(group_id, timeout=0.3)
     for _ in range(2):
-        with pytest.raises(SeedanceTimeoutError, match="creates nothing"):
+        with pytest.raises(SeedanceTimeoutError, match="SeedanceAssetSensor waits for"):
             task.run()
     assert emulator.stats()["assets_created"] == 1
 
@@ -248,128 +218,6 @@ def test_group_just_created_that_is_not_known_yet_is_waited_out(emulator: Emulat
     assert emulator.stats()["assets_created"] == 1
 
 
-# -- paying once
-
-
-@pytest.mark.parametrize("fault", [{"drop": "after_body"}, {"status": 502, "body": "<html>", "accept": True}])
-def test_create_whose_answer_was_lost_is_found_by_listing(
-    emulator: Emulator, group_id: str, fault: dict[str, Any]
-) -> None:
-    emulator.fault(route="CreateAsset", **fault)
-    assert asset_task(group_id).run()["status"] == "Active"
-    emulator.fault(route="CreateAssetGroup", **fault)
-    assert group_task("another").run()
-    stats = emulator.stats()
-    assert (stats["assets_created"], stats["asset_groups_created"]) == (1, 2)
-
-
-def die_at(task: Task, point: str) -> None:
-    """Have the worker die at one of its writes: before or after the intent, before or after the id."""
-    store = task.store
-    assert store is not None
-
-    def crash_on(intent: bool) -> Callable[[Any], None]:
-        def crash(value: Any) -> None:
-            if (value["id"] is None) == intent:
-                store.before_set = store.after_set = lambda value: None
-                raise WorkerCrash
-
-        return crash
-
-    match point:
-        case "before":
-            store.before_set = crash_on(intent=True)
-        case "after_intent":
-            store.after_set = crash_on(intent=True)
-        case "after_create":
-            store.before_set = crash_on(intent=False)
-        case "after_id":
-            store.after_set = crash_on(intent=False)
-
-
-#: Points at which a worker dies without leaving doubt: nothing was created, or it can be listed.
-POINTS = ["before", "after_create", "after_id"]
-
-
-@pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("if_exists", ["reuse", "create"])
-def test_worker_that_dies_is_followed_by_one_that_pays_nothing_again(
-    emulator: Emulator, group_id: str, point: str, if_exists: str
-) -> None:
-    task = asset_task(group_id, if_exists=if_exists)
-    die_at(task, point)
-    with pytest.raises(WorkerCrash):
-        task.run()
-    assert task.run()["status"] == "Active"
-    assert emulator.stats()["assets_created"] == 1
-
-
-@pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("if_exists", ["reuse", "create"])
-def test_worker_that_dies_over_a_group_is_followed_by_one_that_pays_nothing_again(
-    emulator: Emulator, point: str, if_exists: str
-) -> None:
-    task = group_task(if_exists=if_exists)
-    die_at(task, point)
-    with pytest.raises(WorkerCrash):
-        task.run()
-    assert task.run() == emulator.asset_groups()[0]["id"]
-    assert emulator.stats()["asset_groups_created"] == 1
-
-
-@pytest.mark.parametrize("what", ["asset", "group"])
-def test_worker_that_dies_before_anything_can_be_listed_stops_until_a_person_clears(
-    emulator: Emulator, group_id: str, what: str
-) -> None:
-    task = asset_task(group_id) if what == "asset" else group_task("another")
-    die_at(task, "after_intent")
-    with pytest.raises(WorkerCrash):
-        task.run()
-    for _ in range(2):
-        with pytest.raises(SeedanceAmbiguousSubmissionError, match=rf"{what} may exist.*Clearing the task lists again"):
-            task.run()
-    assert emulator.stats()["asset_calls_billed"] == 1
-    task.clear()
-    assert task.run()
-    assert emulator.stats()["asset_calls_billed"] == 2
-
-
-def test_creation_that_is_listed_late_is_found_by_the_next_try(emulator: Emulator, group_id: str) -> None:
-    emulator.fault(route="ListAssetGroups", status=200, json={"Items": [], "TotalCount": 0}, count=0)
-    emulator.fault(route="CreateAssetGroup", drop="after_body")
-    task = group_task("another")
-    with pytest.raises(SeedanceAmbiguousSubmissionError):
-        task.run()
-    emulator.clear_faults()
-    assert task.run() in {group["id"] for group in emulator.asset_groups()}
-    assert emulator.stats()["asset_groups_created"] == 2
-
-
-@pytest.mark.parametrize("cleared", [True, False])
-def test_neither_a_retry_nor_clearing_pays_for_what_was_not_delivered(
-    emulator: Emulator, group_id: str, cleared: bool
-) -> None:
-    emulator.fault(route="asset_fate", stuck=True)
-    task = asset_task(group_id, if_exists="create", timeout=1)
-    with pytest.raises(SeedanceTimeoutError):
-        task.run()
-    emulator.finish()
-    if cleared:
-        task.clear()
-    with pytest.raises(SeedanceTimeoutError):
-        task.run()
-    assert emulator.stats()["assets_created"] == 1
-
-
-def test_clearing_creates_an_asset_that_is_gone_again(emulator: Emulator, group_id: str) -> None:
-    task = asset_task(group_id)
-    first = task.run()
-    SeedanceHook().delete_asset(first["asset_id"])
-    task.clear()
-    assert task.run()["asset_id"] != first["asset_id"]
-    assert emulator.stats()["assets_created"] == 2
-
-
 @pytest.mark.parametrize("field", ["timeout", "poll_interval"])
 @pytest.mark.parametrize("value", [0, -1, float("nan"), 1e300, "soon"])
 def test_bad_wait_is_refused_when_the_dag_is_parsed(field: str, value: Any) -> None:
@@ -383,18 +231,6 @@ def test_base64_of_a_source_is_in_no_message(emulator: Emulator, group_id: str) 
     with pytest.raises(SeedanceRequestError) as caught:
         task.run()
     assert content[:60] not in str(caught.value)
-
-
-def test_refused_create_leaves_no_memory(emulator: Emulator, group_id: str) -> None:
-    emulator.fault(
-        route="CreateAsset", status=403, json={"code": "insufficient_user_quota", "message": "x", "data": None}
-    )
-    task = asset_task(group_id)
-    with pytest.raises(SeedanceError):
-        task.run()
-    assert task.store is not None
-    assert task.store.values == {}
-    assert task.run()["status"] == "Active"
 
 
 def test_link_that_has_expired_finds_its_asset_and_pays_for_no_other(emulator: Emulator, group_id: str) -> None:

@@ -7,13 +7,15 @@ import pytest
 from airflow_provider_seedance.api.assets import (
     Asset,
     AssetGroup,
+    Page,
+    age,
     check_name,
+    content_digits,
     content_name,
-    is_content_of,
     plain_name,
     result_items,
 )
-from airflow_provider_seedance.api.ids import check_asset_id
+from airflow_provider_seedance.api.ids import check_asset_id, check_group_id
 from airflow_provider_seedance.api.paid_answer import find_created_id
 from airflow_provider_seedance.api.polling import AssetPoller, Finished, PollAgain
 from airflow_provider_seedance.exceptions import (
@@ -126,19 +128,111 @@ def test_not_found_is_tolerated_for_twenty_seconds() -> None:
     assert outcome(poller().on_error(SeedanceNotFoundError(), now=START + 20)) == "not_found"
 
 
-def test_time_out_says_that_nothing_is_created_again() -> None:
+def test_time_out_names_the_asset_and_what_waits_for_it() -> None:
     decision = poller().on_state(Asset(asset_id="a", status="Processing"), now=START + 300)
     assert isinstance(decision, Finished)
     assert decision.outcome == "timeout"
-    assert "creates nothing" in decision.message
+    assert "asset a" in decision.message
+    assert "SeedanceAssetSensor" in decision.message
+    assert "retry" not in decision.message  # without a record a retry may pay
 
 
-def test_name_carries_the_content() -> None:
+LONG = "n" * 51
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "digits"),
+    [
+        ("hero", content_name("hero", DIGEST), "0123456789ab"),
+        ("hero", content_name("hero", DIGEST, "f" * 64), "0123456789ab"),
+        (LONG, content_name(LONG, DIGEST), "0123456789ab"),
+        (LONG, content_name(LONG, DIGEST, "f" * 64), "0123456789ab"),
+        ("hero", "hero-2-0123456789ab", None),
+        ("hero", "hero", None),
+        ("h.ro", "hero-0123456789ab", None),
+        ("hero", "hero-0123456789ab-fffffffff", None),
+        (LONG, f"{LONG[:42]}-0123456789ab", None),
+    ],
+)
+def test_name_carries_the_content(name: str, found: str, digits: str | None) -> None:
+    assert content_digits(name, found) == digits
+    assert len(found) <= 64
+
+
+def test_name_of_the_first_asset_stays_as_it_was() -> None:
     assert content_name("hero", DIGEST) == "hero-0123456789ab"
-    assert is_content_of("hero", "hero-0123456789ab")
-    assert not is_content_of("hero", "hero-2-0123456789ab")
-    assert not is_content_of("hero", "hero")
-    assert not is_content_of("h.ro", "hero-0123456789ab")
+
+
+@pytest.mark.parametrize("written", ["Video", "video", "VIDEO"])
+def test_type_is_read_in_any_case(written: str) -> None:
+    assert Asset.from_response({**FLAT, "AssetType": written}).asset_type == "Video"
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("2026-05-28T06:09:22Z", 1779948562.0),
+        ("2026-05-28T14:09:22+08:00", 1779948562.0),
+        ("2026-05-28T06:09:22", 1779948562.0),
+        (1779948562, 1779948562.0),
+        ("1779948562000", 1779948562.0),
+        ("soon", None),
+        (None, None),
+        ({}, None),
+    ],
+)
+def test_time_of_creation_is_read_in_every_form(written: object, seconds: float | None) -> None:
+    assert Asset.from_response({"Id": "a", "CreateTime": written}).created == seconds
+    assert AssetGroup.from_response({"Id": "g", "CreateTime": written}).created == seconds
+
+
+def test_age_is_the_time_of_creation_and_then_the_id() -> None:
+    groups = [AssetGroup(group_id="a"), AssetGroup(group_id="c", created=2.0), AssetGroup(group_id="b", created=2.0)]
+    assert [group.group_id for group in sorted([*groups, AssetGroup(group_id="z", created=1.0)], key=age)] == list(
+        "zbca"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "unfit"),
+    [
+        ("FpsTooLow", "Failed", True),
+        ("DurationTooLong", "Failed", True),
+        ("FormatUnsupported", "Failed", True),
+        ("DownloadFailed", "Failed", False),
+        ("TranscodingFailed", "Failed", False),
+        ("InputImageSensitiveContentDetected", "Failed", False),
+        (None, "Inactive", False),
+        ("FpsTooLow", "Active", False),
+    ],
+)
+def test_only_what_was_measured_fails_again(code: str | None, status: str, unfit: bool) -> None:
+    assert Asset(asset_id="a", status=status, error_code=code).is_unfit is unfit
+
+
+def item(number: int) -> dict[str, Any]:
+    return {"Id": f"group-{number}"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "items", "seen", "next_page"),
+    [
+        ({"PageSize": 10, "TotalCount": 2}, 2, 2, False),
+        ({"PageSize": 10, "TotalCount": 12}, 10, 10, True),
+        ({"PageSize": 10, "TotalCount": 10}, 10, 10, True),  # the total can be wrong, and is often the page's own
+        ({"PageSize": 100, "TotalCount": 12}, 10, 10, True),  # a cap that the service does not admit
+        ({"PageSize": 10}, 2, 2, True),
+        ({"TotalCount": 2}, 2, 2, True),
+        ({"PageSize": 10, "TotalCount": 12}, 0, 10, False),
+        ({"PageSize": "10", "TotalCount": "2"}, 2, 2, False),
+    ],
+)
+def test_page_is_the_last_if_it_is_short_and_completes_the_total(
+    facts: dict[str, Any], items: int, seen: int, next_page: bool
+) -> None:
+    body = {**facts, "Items": [item(number) for number in range(items)]}
+    page = Page.of(body, map(AssetGroup.from_response, result_items(body)))
+    assert page.may_have_next(seen) is next_page
 
 
 @pytest.mark.parametrize("name", ["", "  ", None, "x" * 65, "[u-1]mine"])
@@ -159,6 +253,18 @@ def test_asset_is_given_in_every_spelling(value: object) -> None:
 def test_what_is_no_asset_is_refused(value: object) -> None:
     with pytest.raises(SeedanceRequestError, match="asset"):
         check_asset_id(value)
+
+
+@pytest.mark.parametrize("value", ["group-20260427160000-xxxxx", "asset://group-1", {"asset_id": "group-1"}])
+def test_group_is_told_from_an_asset(value: object) -> None:
+    with pytest.raises(SeedanceRequestError, match="the id of an asset group"):
+        check_asset_id(value)
+
+
+@pytest.mark.parametrize("value", ["asset-20260427160000-xxxxx", "asset://x"])
+def test_asset_is_told_from_a_group(value: object) -> None:
+    with pytest.raises(SeedanceRequestError, match="Give the id of the group"):
+        check_group_id(value)
 
 
 @pytest.mark.parametrize(
