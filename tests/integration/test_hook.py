@@ -469,8 +469,9 @@ async def test_asynchronous_client_refuses_a_wrong_certificate(
 ) -> None:
     connect(host=tls_emulator.url)
     async with hook().shared_client() as client:
-        with pytest.raises(SeedanceServiceError):
+        with pytest.raises(SeedanceRequestError, match="'verify'") as caught:
             await client.get_generation("asyntask_x")
+    assert caught.value.field == "verify"
 
 
 def test_wrong_key_names_connection_and_field(emulator: Emulator, connect: Callable[..., None]) -> None:

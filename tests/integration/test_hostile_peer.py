@@ -1,0 +1,178 @@
+"""Every client against a peer that trickles, floods, lies and hangs up."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+from airflow_provider_seedance.api.calls import CreateAssetGroup, CreateGeneration, PaidCall
+from airflow_provider_seedance.exceptions import SeedanceAmbiguousSubmissionError, SeedanceServiceError
+from airflow_provider_seedance.hooks.seedance import SeedanceHook
+from tests.clock import VirtualClock
+from tests.hostile_peer import (
+    GENERATION_ID,
+    Behaviour,
+    accepted,
+    answer,
+    closes_after,
+    gzip_bomb,
+    hostile_peer,
+    resets_after,
+    trickles,
+)
+
+BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}], "duration": 4}
+MIB = 2**20
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CHUNKED = "Transfer-Encoding: chunked"
+
+#: What never ends, a little at a time.
+TRICKLES = {
+    "status": trickles(b"HTTP/1.1 ", b"2"),
+    "header": trickles(b"HTTP/1.1 200 OK\r\nX: "),
+    "headers": trickles(b"HTTP/1.1 200 OK\r\n", b"X: x\r\n", every=0.05),
+    "continue": trickles(b"", CONTINUE),
+    "flood of continue": trickles(b"", CONTINUE * 2000, every=0.0),
+    "redirect": trickles(answer(b"", "Location: /x", status="302 Found", length=10**9)),
+    "body": trickles(answer(b'{"id": "', length=10**9)),
+    "endless body": trickles(answer(b'{"id": "', length=None)),
+    "chunks": trickles(answer(b"", CHUNKED, length=None), b"1\r\nx\r\n"),
+    "chunk size": trickles(answer(b"", CHUNKED, length=None), b"0"),
+}
+
+
+def hook() -> SeedanceHook:
+    return SeedanceHook(clock=VirtualClock())
+
+
+def ask_asynchronously() -> None:
+    async def poll() -> None:
+        async with hook().shared_client() as client:
+            await client.get_generation("asyntask_x")
+
+    asyncio.run(poll())
+
+
+def ask() -> None:
+    hook().get_generation("asyntask_x", attempts=1)
+
+
+CLIENTS = pytest.mark.parametrize("client", [ask, ask_asynchronously])
+
+
+# -- a deadline
+
+
+@CLIENTS
+@pytest.mark.parametrize("way", TRICKLES)
+def test_question_ends_in_time(connect: Callable[..., None], client: Callable[[], None], way: str) -> None:
+    with hostile_peer(TRICKLES[way]) as peer:
+        connect(host=peer.url, extra={"timeout": 0.3})
+        with pytest.raises(SeedanceServiceError):
+            client()
+
+
+@pytest.mark.parametrize("way", TRICKLES)
+def test_paid_call_ends_in_its_own_time_and_in_doubt(connect: Callable[..., None], way: str) -> None:
+    with hostile_peer(TRICKLES[way]) as peer:
+        connect(host=peer.url, extra={"timeout": 1000, "submit_timeout": 0.3})
+        with pytest.raises(SeedanceAmbiguousSubmissionError):
+            hook().create_generation(BODY)
+        assert len(peer.requests) == 1
+
+
+def test_proxy_that_trickles_its_answer_to_connect_ends_in_time(connect: Callable[..., None]) -> None:
+    with hostile_peer(trickles(b"HTTP/1.1 200 OK\r\nX: ")) as proxy:
+        connect(host="https://service.example", extra={"submit_timeout": 0.3, "proxy": proxy.url})
+        answered = hook().send(CreateGeneration(b"{}"))
+    assert answered.verdict == "repeat"
+
+
+# -- a size
+
+
+@CLIENTS
+@pytest.mark.parametrize("status", ["200 OK", "302 Found"])
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "br"])
+def test_bomb_is_not_inflated(
+    connect: Callable[..., None], client: Callable[[], None], status: str, encoding: str
+) -> None:
+    bomb = answer(gzip_bomb(256 * MIB), f"Content-Encoding: {encoding}", "Location: /x", status=status)
+    with hostile_peer(closes_after(bomb)) as peer:
+        connect(host=peer.url)
+        tracemalloc.start()
+        try:
+            with pytest.raises(SeedanceServiceError, match="too large|compressed"):
+                client()
+            assert tracemalloc.get_traced_memory()[1] < 64 * MIB
+        finally:
+            tracemalloc.stop()
+
+
+@CLIENTS
+def test_compression_that_was_not_asked_for_is_read(connect: Callable[..., None], client: Callable[[], None]) -> None:
+    import gzip
+
+    body = gzip.compress(b'{"task_id": "asyntask_x", "status": "NOT_START"}')
+    with hostile_peer(closes_after(answer(body, "Content-Encoding: gzip"))) as peer:
+        connect(host=peer.url)
+        client()
+        assert b"\r\naccept-encoding: identity\r\n" in peer.requests[0].lower()
+
+
+@CLIENTS
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer(b"x" * 100, "Content-Encoding: gzip"),
+        answer(b"\x1f\x8b\x08\0", "Content-Encoding: gzip"),
+        answer(b"{", length=100),
+        answer(b"", "Content-Length: 5, 7", length=None),
+        answer(b"zz\r\n", CHUNKED, length=None),
+        answer(b"", *["X: x"] * 300),
+        answer(b"", "X: " + "x" * 100_000),
+        answer(b"{}", "Location: http://[::1", status="302 Found"),
+        b"\x16\x03\x01",
+        b"HTTP/9.9 abc\r\n\r\n",
+    ],
+)
+def test_rubbish_is_a_typed_error(connect: Callable[..., None], client: Callable[[], None], said: bytes) -> None:
+    from airflow_provider_seedance.exceptions import SeedanceError
+
+    with hostile_peer(closes_after(said)) as peer:
+        connect(host=peer.url, extra={"timeout": 5, "submit_timeout": 5})
+        with pytest.raises(SeedanceError):
+            client()
+        assert hook().send(CreateGeneration(b"{}")).verdict == "lost"
+
+
+# -- an early end
+
+
+def _chunked(body: bytes) -> bytes:
+    return answer(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body), CHUNKED, length=None)
+
+
+FORMS = {"length": answer(accepted()), "chunks": _chunked(accepted()), "neither": answer(accepted(), length=None)}
+
+
+@pytest.mark.parametrize("end", [resets_after, closes_after])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("call", [CreateGeneration(b"{}"), CreateAssetGroup("name")])
+def test_paid_answer_that_ends_at_any_byte_is_accepted_or_lost(
+    connect: Callable[..., None], form: str, end: Callable[[bytes], Behaviour], call: PaidCall
+) -> None:
+    full = FORMS[form]
+    with hostile_peer(*(end(full[:length]) for length in range(len(full) + 1))) as peer:
+        connect(host=peer.url, extra={"submit_timeout": 20})
+        ours = hook()
+        answers = [ours.send(call) for _ in range(len(full) + 1)]
+        assert len(peer.requests) == len(full) + 1
+    assert {got.verdict for got in answers} <= {"accepted", "lost"}
+    assert {got.created_id for got in answers if got.verdict == "accepted"} <= {GENERATION_ID}
+    assert {got.created_id for got in answers if got.verdict == "lost"} == {None}
+    if end is closes_after:
+        assert answers[-1].verdict == "accepted"
