@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
+import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from airflow_provider_seedance.api.calls import CreateAssetGroup, CreateGeneration, PaidCall
-from airflow_provider_seedance.exceptions import SeedanceAmbiguousSubmissionError, SeedanceServiceError
+from airflow_provider_seedance.exceptions import SeedanceAmbiguousSubmissionError, SeedanceError, SeedanceServiceError
+from airflow_provider_seedance.files.download import ResultFile
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from tests.clock import VirtualClock
 from tests.hostile_peer import (
@@ -23,6 +28,7 @@ from tests.hostile_peer import (
     resets_after,
     trickles,
 )
+from tests.result_service import ResultService, mp4
 
 BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}], "duration": 4}
 MIB = 2**20
@@ -105,7 +111,7 @@ def test_bomb_is_not_inflated(
         connect(host=peer.url)
         tracemalloc.start()
         try:
-            with pytest.raises(SeedanceServiceError, match="too large|compressed"):
+            with pytest.raises(SeedanceServiceError, match=r"too large|compressed"):
                 client()
             assert tracemalloc.get_traced_memory()[1] < 64 * MIB
         finally:
@@ -114,8 +120,6 @@ def test_bomb_is_not_inflated(
 
 @CLIENTS
 def test_compression_that_was_not_asked_for_is_read(connect: Callable[..., None], client: Callable[[], None]) -> None:
-    import gzip
-
     body = gzip.compress(b'{"task_id": "asyntask_x", "status": "NOT_START"}')
     with hostile_peer(closes_after(answer(body, "Content-Encoding: gzip"))) as peer:
         connect(host=peer.url)
@@ -140,8 +144,6 @@ def test_compression_that_was_not_asked_for_is_read(connect: Callable[..., None]
     ],
 )
 def test_rubbish_is_a_typed_error(connect: Callable[..., None], client: Callable[[], None], said: bytes) -> None:
-    from airflow_provider_seedance.exceptions import SeedanceError
-
     with hostile_peer(closes_after(said)) as peer:
         connect(host=peer.url, extra={"timeout": 5, "submit_timeout": 5})
         with pytest.raises(SeedanceError):
@@ -176,3 +178,82 @@ def test_paid_answer_that_ends_at_any_byte_is_accepted_or_lost(
     assert {got.created_id for got in answers if got.verdict == "lost"} == {None}
     if end is closes_after:
         assert answers[-1].verdict == "accepted"
+
+
+# -- downloads
+
+
+@pytest.fixture
+def result(service: ResultService) -> Callable[[str], ResultFile]:
+    """Open the file of a generation whose first link leads to this address, and whose later ones to the service."""
+
+    def open_file(first_link: str) -> ResultFile:
+        ours = hook()
+        return ResultFile(ours, replace(ours.get_generation("asyntask_x"), video_url=f"{first_link}/v.mp4?Signature=s"))
+
+    return open_file
+
+
+@pytest.mark.parametrize("way", ["status", "headers", "continue", "body"])
+def test_slow_download_is_ended_and_resumed_with_a_fresh_link(
+    service: ResultService, connect: Callable[..., None], result: Callable[[str], ResultFile], way: str
+) -> None:
+    connect(host=service.url, extra={"timeout": 0.3})
+    slow = trickles(answer(b"", length=len(service.data))) if way == "body" else TRICKLES[way]
+    with hostile_peer(slow) as peer, result(peer.url) as file:
+        assert file.readall() == service.data
+        assert len(peer.requests) == 1
+    assert service.ranges == [None]
+
+
+def test_download_that_stays_slow_ends(connect: Callable[..., None], service: ResultService) -> None:
+    with hostile_peer(TRICKLES["body"]) as peer:
+        task = {"task_id": "asyntask_x", "status": "SUCCESS", "data": {"content": {"video_url": f"{peer.url}/v.mp4"}}}
+        service.response = json.dumps({"data": task}).encode()
+        connect(host=service.url, extra={"timeout": 0.2})
+        ours = hook()
+        with (
+            pytest.raises(SeedanceServiceError, match=r"interrupted 5 times.*did not answer in time"),
+            ResultFile(ours, ours.get_generation("asyntask_x")) as file,
+        ):
+            file.readall()
+        assert len(peer.requests) == 5
+
+
+def test_time_that_the_reader_takes_is_not_the_storages(connect: Callable[..., None], service: ResultService) -> None:
+    connect(host=service.url, extra={"timeout": 0.5})
+    service.data = mp4(8 * MIB)
+    ours = hook()
+    with ResultFile(ours, ours.get_generation("asyntask_x")) as file:
+        received = file.read(MIB)
+        time.sleep(0.6)
+        received += file.readall()
+    assert received == service.data
+    assert len(service.ranges) == 1
+
+
+@pytest.mark.parametrize("length", [-1, None])
+def test_file_that_is_too_large_is_not_read_to_its_end(
+    connect: Callable[..., None],
+    service: ResultService,
+    result: Callable[[str], ResultFile],
+    length: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SEEDANCE__MAX_VIDEO_BYTES", str(MIB))
+    with (
+        hostile_peer(closes_after(answer(bytes(3 * MIB), length=length))) as peer,
+        pytest.raises(SeedanceServiceError, match="max_video_bytes") as caught,
+    ):
+        result(peer.url).readall()
+    assert "Signature" not in str(caught.value)
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "http://a..b/v", "//", "http://user:pass@[bad", "\x00"])
+def test_malformed_redirect_of_a_download_is_a_typed_error(connect: Callable[..., None], location: str) -> None:
+    with hostile_peer(closes_after(answer(b"", f"Location: {location}", status="302 Found"))) as peer:
+        connect(host="http://127.0.0.1:1")
+        with pytest.raises(SeedanceError) as caught, hook().download(f"{peer.url}/v?Signature=s3cret"):
+            pass
+    assert "s3cret" not in str(caught.value)
+    assert "pass" not in str(caught.value)
