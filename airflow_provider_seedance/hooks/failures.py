@@ -95,7 +95,7 @@ def transport_error(error: Exception, peer: Peer, *, sent: bool) -> SeedanceErro
             f"{peer.setting('proxy', 'HTTPS_PROXY')}.",
             sent=False,
         )
-    if any(isinstance(e, ssl.SSLError) and e.library == "X509" for e in wrapped):
+    if any(isinstance(e, ssl.SSLError) and getattr(e, "library", None) == "X509" for e in wrapped):
         return SeedanceRequestError(
             f"The CA bundle for {peer.name} holds no certificate. Correct "
             f"{peer.setting('verify', 'REQUESTS_CA_BUNDLE')}.",
@@ -105,7 +105,7 @@ def transport_error(error: Exception, peer: Peer, *, sent: bool) -> SeedanceErro
         return SeedanceRequestError(
             f"{peer.name} cannot be called ({cause}). Check the address.", field=None if peer.is_storage else "host"
         )
-    if any(isinstance(e, ssl.SSLError) and (e.reason or "") in _NO_TLS for e in wrapped):
+    if any(isinstance(e, ssl.SSLError) and getattr(e, "reason", None) in _NO_TLS for e in wrapped):
         remedy = "Its port speaks plain HTTP or something else, not TLS: check scheme and port"
     elif peer.proxy is not None:
         remedy = (
@@ -119,10 +119,10 @@ def transport_error(error: Exception, peer: Peer, *, sent: bool) -> SeedanceErro
     return SeedanceTransportError(f"{peer.name} cannot be reached ({cause}). {remedy}.", sent=False)
 
 
-def _unwrap(error: BaseException) -> Iterator[BaseException]:
+def _unwrap(error: Exception) -> Iterator[Exception]:
     """Yield an exception and those that it wraps, down to the innermost; none of ours, which are another story."""
-    seen: list[BaseException] = []
-    waiting: list[BaseException] = [error]
+    seen: list[Exception] = []
+    waiting = [error]
     while waiting and len(seen) < _MAX_WRAPPED:
         current = waiting.pop(0)
         if current in seen or isinstance(current, SeedanceError):
@@ -130,10 +130,10 @@ def _unwrap(error: BaseException) -> Iterator[BaseException]:
         seen.append(current)
         yield current
         found = [*(getattr(current, name, None) for name in _WRAPPED), *current.args]
-        waiting += [inner for inner in found if isinstance(inner, BaseException)]
+        waiting += [inner for inner in found if isinstance(inner, Exception)]
 
 
-def _refusal(wrapped: list[BaseException]) -> int | None:
+def _refusal(wrapped: list[Exception]) -> int | None:
     """Return the status with which a proxy refused a tunnel."""
     for error in wrapped:
         if found := _TUNNEL.search(str(error)):
@@ -143,7 +143,7 @@ def _refusal(wrapped: list[BaseException]) -> int | None:
     return None
 
 
-def _cause(wrapped: list[BaseException]) -> str:
+def _cause(wrapped: list[Exception]) -> str:
     """Name the innermost cause by its type and the system's message: never by a text that may contain an address."""
     for error in reversed(wrapped):
         if isinstance(error, OSError) and error.strerror:

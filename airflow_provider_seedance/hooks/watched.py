@@ -9,10 +9,12 @@ before each ``recv`` and each ``send``.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import requests
@@ -55,6 +57,17 @@ class Exchange:
         if now >= self._deadline:
             raise TimeoutError("timed out")
         return self._deadline - now
+
+    @contextlib.contextmanager
+    def within(self, seconds: float | None) -> Iterator[float]:
+        """Allow a part of the exchange no more than its own time; yield what it has."""
+        deadline = self._deadline
+        if seconds is not None:
+            self._deadline = min(deadline, time.monotonic() + seconds)
+        try:
+            yield self.left()
+        finally:
+            self._deadline = deadline
 
     def pace(self) -> None:
         """From here on ask for a MiB in each period instead. What the reader does in between is not the peer's time."""
@@ -133,11 +146,10 @@ class _WatchedConnection:
 
     def connect(self) -> None:
         """Connect, through a proxy's tunnel if there is one."""
-        left = _thread.exchange.left()
-        self.timeout = left if self.timeout is None else min(self.timeout, left)
         self._connecting = True
         try:
-            super().connect()  # type: ignore[misc]
+            with _thread.exchange.within(self.timeout) as self.timeout:
+                super().connect()  # type: ignore[misc]
         finally:
             self._connecting = False
 
