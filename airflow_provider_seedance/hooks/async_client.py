@@ -32,7 +32,6 @@ from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceTransportError
 from airflow_provider_seedance.hooks.endpoint import (
     CONNECT_TIMEOUT,
-    MAX_RESPONSE,
     USER_AGENT,
     Endpoint,
     warn_if_unencrypted,
@@ -53,6 +52,8 @@ ENDPOINT_LIFE = 300.0
 REREAD_INTERVAL = 10.0
 #: Connections at once. With polls of 200 ms this carries 1280 polls a second.
 MAX_CONNECTIONS = 256
+#: Bytes of a response to a poll, a few KB usually: parsing 8 MiB of JSON can hold the event loop up for two seconds.
+MAX_POLL = 1024 * 1024
 #: What aiohttp raises before a request is sent.
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError, ValueError)
 
@@ -111,7 +112,7 @@ class AsyncClient:
                 raw = await _read(response)
         except Exception as e:
             raise transport_error(e, self._peer, sent=not isinstance(e, _NOT_SENT)) from None
-        return read_response(response.status, response.headers, raw, endpoint)
+        return read_response(response.status, response.headers, raw, endpoint, limit=MAX_POLL)
 
     def refresh(self) -> None:
         """Read the connection again before the next call: it may have been edited. Many may ask; few lookups follow."""
@@ -232,12 +233,12 @@ def _tls(bundle: bool | str) -> ssl.SSLContext | bool:
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     """Read a body as it came, no longer than one can be."""
-    if (response.content_length or MAX_RESPONSE + 1) <= MAX_RESPONSE:
+    if (response.content_length or MAX_POLL + 1) <= MAX_POLL:
         return await response.read()
     raw = bytearray()
     async for part in response.content.iter_any():
         raw += part
-        if len(raw) > MAX_RESPONSE:
+        if len(raw) > MAX_POLL:
             break
     return bytes(raw)
 

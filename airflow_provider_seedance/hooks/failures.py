@@ -130,7 +130,10 @@ def _unwrap(error: Exception) -> Iterator[Exception]:
         seen.append(current)
         yield current
         found = [*(getattr(current, name, None) for name in _WRAPPED), *current.args]
-        waiting += [inner for inner in found if isinstance(inner, Exception)]
+        inner = [e for e in found if isinstance(e, Exception)]
+        if not inner and isinstance(current.__context__, OSError):
+            inner = [current.__context__]  # urllib3 before 2.0 does not name the cause
+        waiting += inner
 
 
 def _refusal(wrapped: list[Exception]) -> int | None:

@@ -360,6 +360,8 @@ class SeedanceHook(BaseHook):
         """
         Open a signed link for streaming, without the key: it is another host's, and the link is its own permission.
 
+        Proxy and CA bundle are those of the environment, as ``requests`` reads them, not the connection's.
+
         :param url: A link of a generation's result.
         :param start: First byte wanted.
         :param end: Last byte wanted. Default: the file's.

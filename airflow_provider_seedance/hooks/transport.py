@@ -69,7 +69,7 @@ class Transport:
             raise
         except Exception as e:
             raise transport_error(e, peer, sent=exchange.written) from None
-        return read_response(response.status_code, response.headers, raw, endpoint)
+        return read_response(response.status_code, response.headers, raw, endpoint, limit=MAX_RESPONSE)
 
     @contextlib.contextmanager
     def download(self, url: str, byte_range: str | None) -> Iterator[requests.Response]:

@@ -212,6 +212,7 @@ def test_a_key_that_works_again_may_be_refused_again() -> None:
 
 def test_not_found_is_tolerated_for_a_minute_after_submission() -> None:
     p = poller()
+    assert outcome(p.on_error(SeedanceNotFoundError(), now=START + 44)) is None
     assert outcome(p.on_error(SeedanceNotFoundError(), now=START + 59)) is None
     assert outcome(p.on_error(SeedanceNotFoundError(), now=START + 60)) == "not_found"
 
