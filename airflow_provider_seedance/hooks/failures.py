@@ -44,7 +44,7 @@ class Peer:
     def setting(self, extra: str, variable: str) -> str:
         """Return where a person sets a thing, in words."""
         if self.is_storage:
-            return f"{variable} in the environment (downloads do not use the connection's {extra!r})"
+            return f"{variable} in the environment ({extra!r} of connection {self.conn_id!r} is not for downloads)"
         return f"{extra!r} in the extra of connection {self.conn_id!r}, or {variable} in the environment"
 
     @property
@@ -56,7 +56,7 @@ class Peer:
 def without_userinfo(address: str) -> str:
     """Return the scheme, host and port of an address, for messages."""
     scheme, _, rest = address.rpartition("://")
-    host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    host = re.split(r"[/?#]", rest.rpartition("@")[2], maxsplit=1)[0]
     return f"{scheme}://{host}" if scheme else host
 
 
@@ -102,9 +102,10 @@ def transport_error(error: Exception, peer: Peer, *, sent: bool) -> SeedanceErro
             field=None if peer.is_storage else "verify",
         )
     if any(isinstance(e, ValueError) for e in wrapped):
-        return SeedanceRequestError(
-            f"{peer.name} cannot be called ({cause}). Check the address.", field=None if peer.is_storage else "host"
-        )
+        unusable = f"{peer.name} cannot be called ({cause})."
+        if peer.is_storage:  # the service's address, not a person's: the next link may be right
+            return SeedanceTransportError(f"{unusable} The service gave a link that is none.", sent=False)
+        return SeedanceRequestError(f"{unusable} Check the address.", field="host")
     if any(isinstance(e, ssl.SSLError) and getattr(e, "reason", None) in _NO_TLS for e in wrapped):
         remedy = "Its port speaks plain HTTP or something else, not TLS: check scheme and port"
     elif peer.proxy is not None:
@@ -125,7 +126,7 @@ def _unwrap(error: Exception) -> Iterator[Exception]:
     waiting = [error]
     while waiting and len(seen) < _MAX_WRAPPED:
         current = waiting.pop(0)
-        if current in seen or isinstance(current, SeedanceError):
+        if current in seen or (seen and isinstance(current, SeedanceError)):
             continue
         seen.append(current)
         yield current

@@ -24,7 +24,10 @@ def proxy_to(url: str, own: str | None = None, *, takes_socks: bool = False) -> 
     """
     from requests.utils import get_environ_proxies, select_proxy
 
-    found: str | None = own or select_proxy(url, get_environ_proxies(url))
+    try:
+        found: str | None = own or select_proxy(url, get_environ_proxies(url))
+    except ValueError:
+        return None  # the address itself is none, which whoever calls it will say
     if not found:
         return None
     proxy = found if "://" in found else f"http://{found}"

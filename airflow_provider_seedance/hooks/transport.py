@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 
 from airflow_provider_seedance.api.calls import Call, Multipart
 from airflow_provider_seedance.api.response import Response
-from airflow_provider_seedance.exceptions import SeedanceError, SeedanceServiceError
+from airflow_provider_seedance.exceptions import SeedanceServiceError
 from airflow_provider_seedance.hooks.endpoint import CONNECT_TIMEOUT, MAX_RESPONSE, USER_AGENT, Endpoint
 from airflow_provider_seedance.hooks.failures import Peer, host_of, transport_error
 from airflow_provider_seedance.hooks.reading import ACCEPT_ENCODING, read_response
@@ -62,12 +62,11 @@ class Transport:
         )
         exchange = Exchange(endpoint.submit_timeout if call.is_paid else endpoint.timeout)
         peer = Peer(name=endpoint.base_url, conn_id=endpoint.conn_id, proxy=self._proxy(endpoint.base_url, endpoint))
+        bundle = trusted(endpoint.verify)
         try:
-            with self._open(request, exchange, peer, trusted(endpoint.verify)) as response:
+            with self._open(request, exchange, peer, bundle) as response:
                 raw = _read(response)
-        except SeedanceError:
-            raise
-        except Exception as e:
+        except Exception as e:  # whatever it is: the body's source may fail halfway too, with errors of ours
             raise transport_error(e, peer, sent=exchange.written) from None
         return read_response(response.status_code, response.headers, raw, endpoint, limit=MAX_RESPONSE)
 
@@ -92,11 +91,9 @@ class Transport:
                 proxy=self._proxy(url),
                 is_storage=True,
             )
-            request = requests.Request("GET", url, headers, auth=_BearerAuth(None))
+            request, bundle = requests.Request("GET", url, headers, auth=_BearerAuth(None)), trusted()
             try:
-                response = self._open(request, exchange, peer, trusted())
-            except SeedanceError:
-                raise
+                response = self._open(request, exchange, peer, bundle)
             except Exception as e:
                 raise transport_error(e, peer, sent=exchange.written) from None
             with response:

@@ -249,6 +249,16 @@ def test_file_that_is_too_large_is_not_read_to_its_end(
     assert "Signature" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "link", ["http://[::1/v?s3cret", "http://a..b/v?s3cret", "http:///v?s3cret", "http://h:x/?s3cret"]
+)
+def test_malformed_link_is_the_services_failure(connect: Callable[..., None], link: str) -> None:
+    connect(host="http://127.0.0.1:1")
+    with pytest.raises(SeedanceServiceError) as caught, hook().download(link):
+        pass
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("location", ["http://[::1", "http://a..b/v", "//", "http://user:pass@[bad", "\x00"])
 def test_malformed_redirect_of_a_download_is_a_typed_error(connect: Callable[..., None], location: str) -> None:
     with hostile_peer(closes_after(answer(b"", f"Location: {location}", status="302 Found"))) as peer:

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from airflow_provider_seedance.api.calls import CreateAssetGroup, CreateGeneration, PaidCall
+from airflow_provider_seedance.api.calls import CreateAsset, CreateAssetGroup, CreateGeneration, PaidCall, Source
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import (
     SeedanceError,
@@ -267,6 +267,24 @@ def test_proxy_that_hangs_up_while_the_answer_is_awaited_loses_one_paid_call(
     assert len(running.targets) == 1
 
 
+class _SourceOverHttp:
+    """A file to upload that is read over HTTP itself, in vain."""
+
+    def open(self, mode: str) -> Any:
+        hook().get_generation("asyntask_x", attempts=1)
+        raise AssertionError
+
+
+def test_request_made_while_a_paid_one_is_sent_does_not_hide_that_it_was_sent(
+    emulator: Emulator, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = hook()
+    assert ours.list_models()
+    connect(host="http://127.0.0.1:1")
+    source = Source("Image", "0" * 64, size=100, filename="a.png", file=_SourceOverHttp())
+    assert ours.send(CreateAsset("group-x", "name", source)).verdict == "lost"
+
+
 # -- storage
 
 
@@ -276,7 +294,8 @@ def test_certificate_of_the_storage_names_its_host_and_whose_setting_it_is(
     connect(host=tls_emulator.url, extra={"verify": str(certificate)})
     with (
         pytest.raises(
-            SeedanceRequestError, match=r"storage of the result at 127\.0\.0\.1 .* REQUESTS_CA_BUNDLE"
+            SeedanceRequestError,
+            match=r"storage of the result at 127\.0\.0\.1 .* REQUESTS_CA_BUNDLE .*'seedance_default'",
         ) as caught,
         hook().download(f"{tls_emulator.url}/v.mp4?Signature=s3cret"),
     ):
@@ -307,7 +326,9 @@ def test_download_goes_through_the_proxy_of_the_environment(
 def test_storage_that_is_blocked_names_its_host_and_the_remedy(connect: Callable[..., None]) -> None:
     connect(host="http://127.0.0.1:1")
     with (
-        pytest.raises(SeedanceServiceError, match=r"at 127\.0\.0\.1 cannot be reached .* HTTPS_PROXY") as caught,
+        pytest.raises(
+            SeedanceServiceError, match=r"at 127\.0\.0\.1 cannot be reached .* HTTPS_PROXY .*'seedance_default'"
+        ) as caught,
         hook().download("http://127.0.0.1:1/v.mp4?Signature=s3cret"),
     ):
         pass
