@@ -166,3 +166,16 @@ def breaks_the_handshake(data: bytes = b"", *, reset: bool = False) -> Behaviour
 
     behave.before_the_request = True  # type: ignore[attr-defined]
     return behave
+
+
+def answers(*responses: bytes) -> Behaviour:
+    """Answer the requests of one connection in turn, and keep it open."""
+
+    def behave(client: socket.socket, over: threading.Event) -> None:
+        for number, response in enumerate(responses):
+            if number and not _read_request(client):
+                return
+            client.sendall(response)
+        over.wait(60)
+
+    return behave

@@ -9,8 +9,10 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import requests
 
 from airflow_provider_seedance.api.calls import CreateAssetGroup, CreateGeneration, PaidCall
 from airflow_provider_seedance.exceptions import SeedanceAmbiguousSubmissionError, SeedanceError, SeedanceServiceError
@@ -22,6 +24,7 @@ from tests.hostile_peer import (
     Behaviour,
     accepted,
     answer,
+    answers,
     closes_after,
     gzip_bomb,
     hostile_peer,
@@ -88,6 +91,16 @@ def test_paid_call_ends_in_its_own_time_and_in_doubt(connect: Callable[..., None
         with pytest.raises(SeedanceAmbiguousSubmissionError):
             hook().create_generation(BODY)
         assert len(peer.requests) == 1
+
+
+@pytest.mark.parametrize("timeout", [0.3, (5, 0.3)])
+def test_session_of_the_hook_keeps_its_users_timeouts(connect: Callable[..., None], timeout: Any) -> None:
+    with hostile_peer(TRICKLES["header"], closes_after(answer(b"{}"))) as peer:
+        connect(host=peer.url)
+        session = hook().get_conn()
+        with pytest.raises(requests.exceptions.RequestException):
+            session.get(peer.url, timeout=timeout)
+        assert session.get(peer.url).json() == {}
 
 
 def test_proxy_that_trickles_its_answer_to_connect_ends_in_time(connect: Callable[..., None]) -> None:
@@ -171,13 +184,58 @@ def test_paid_answer_that_ends_at_any_byte_is_accepted_or_lost(
     with hostile_peer(*(end(full[:length]) for length in range(len(full) + 1))) as peer:
         connect(host=peer.url, extra={"submit_timeout": 20})
         ours = hook()
-        answers = [ours.send(call) for _ in range(len(full) + 1)]
+        received = [ours.send(call) for _ in range(len(full) + 1)]
         assert len(peer.requests) == len(full) + 1
-    assert {got.verdict for got in answers} <= {"accepted", "lost"}
-    assert {got.created_id for got in answers if got.verdict == "accepted"} <= {GENERATION_ID}
-    assert {got.created_id for got in answers if got.verdict == "lost"} == {None}
+    assert {got.verdict for got in received} <= {"accepted", "lost"}
+    assert {got.created_id for got in received if got.verdict == "accepted"} <= {GENERATION_ID}
+    assert {got.created_id for got in received if got.verdict == "lost"} == {None}
     if end is closes_after:
-        assert answers[-1].verdict == "accepted"
+        assert received[-1].verdict == "accepted"
+
+
+# -- what is not taken from a peer
+
+
+@CLIENTS
+def test_redirect_takes_the_key_nowhere(connect: Callable[..., None], client: Callable[[], None]) -> None:
+    with hostile_peer(closes_after(answer(b"{}"))) as elsewhere:
+        redirect = answer(b"", f"Location: {elsewhere.url}/v1/video", status="307 Temporary Redirect")
+        with hostile_peer(closes_after(redirect)) as peer:
+            connect(host=peer.url)
+            with pytest.raises(SeedanceError):
+                client()
+        assert len(peer.requests) == 1
+        assert elsewhere.connections == 0
+
+
+def test_cookie_is_not_kept_by_either_client(connect: Callable[..., None]) -> None:
+    running = b'{"task_id": "asyntask_x", "status": "NOT_START"}'
+
+    async def poll() -> None:
+        async with hook().shared_client() as client:
+            for _ in range(2):
+                await client.get_generation("asyntask_x")
+
+    with hostile_peer(closes_after(answer(running, "Set-Cookie: a=b; Path=/", "Connection: close"))) as peer:
+        connect(host=peer.url.replace("127.0.0.1", "localhost"))
+        ours = hook()
+        for _ in range(2):
+            ours.get_generation("asyntask_x")
+        asyncio.run(poll())
+        assert len(peer.requests) == 4
+    assert not any(b"cookie" in request.lower() for request in peer.requests)
+
+
+def test_paid_call_is_made_on_a_connection_of_its_own(connect: Callable[..., None]) -> None:
+    models = answer(b'{"data": []}')
+    with hostile_peer(answers(models, models, answer(accepted())), answers(answer(accepted()))) as peer:
+        connect(host=peer.url)
+        ours = hook()
+        ours.list_models()
+        ours.list_models()
+        assert peer.connections == 1
+        assert ours.create_generation(BODY) == GENERATION_ID
+        assert peer.connections == 2
 
 
 # -- downloads

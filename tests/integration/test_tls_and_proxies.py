@@ -99,6 +99,22 @@ async def test_asynchronous_client_takes_the_same_bundle(
             await client.get_generation("asyntask_x")
 
 
+def test_neither_client_trusts_the_systems_store(
+    tls_emulator: Emulator, connect: Callable[..., None], certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # where OpenSSL finds it
+    assert ssl.create_default_context().get_ca_certs()
+    connect(host=tls_emulator.url)
+
+    async def poll() -> None:
+        async with hook().shared_client() as client:
+            await client.get_generation("asyntask_x")
+
+    for ask in (lambda: hook().get_generation("asyntask_x"), lambda: asyncio.run(poll())):
+        with pytest.raises(SeedanceRequestError, match="does not verify"):
+            ask()
+
+
 # -- nothing was sent: nothing may be billed, and a person sees what to change
 
 #: The situations, and what the message says. A permanent one is an error of the request.
