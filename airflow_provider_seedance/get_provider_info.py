@@ -14,6 +14,16 @@ def _modules(*names: str) -> list[dict[str, Any]]:
     return [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.{name}" for name in names]}]
 
 
+def _size(kind: str, default: int) -> dict[str, Any]:
+    return {
+        "description": f"Bytes of the largest {kind} that is downloaded; a larger one fails the task.\n",
+        "version_added": "0.1.0",
+        "type": "integer",
+        "example": None,
+        "default": str(default),
+    }
+
+
 def _field(label: str, description: str) -> dict[str, Any]:
     return {"label": label, "schema": {"type": ["string", "null"]}, "description": description}
 
@@ -67,6 +77,8 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "/data/media, s3://team-media",
                         "default": "",
                     },
+                    "max_video_bytes": _size("video", 2 * 1024**3),
+                    "max_last_frame_bytes": _size("last frame", 64 * 1024**2),
                 },
             }
         },

@@ -233,6 +233,10 @@ def _not_json(status: int) -> SeedanceError:
             "Set the connection's host to the address that it redirects to.",
             field="host",
         )
+    if status == 407:
+        return SeedanceServiceError(
+            f"{said}: a proxy demands a login. Set its user name and password in the proxy's address."
+        )
     if status == 429:
         return SeedanceRateLimitError(f"{said}: too many requests.")
     if status == 413:

@@ -49,6 +49,8 @@ MAX_BACKOFF = 300.0
 NOT_FOUND_GRACE = 60.0
 #: The same for an asset (contract.md#get-asset).
 ASSET_NOT_FOUND_GRACE = 20.0
+#: Failed polls in a row after which the connection is read again: its host may have changed.
+REREAD_AFTER = 3
 #: Further polls after a success without a link.
 MAX_WITHOUT_LINK = 5
 #: Polls in a row that show an upstream that gave up before the gateway is overruled.
@@ -69,7 +71,7 @@ class PollAgain:
     Poll again at a time.
 
     :param next_poll_at: Unix seconds.
-    :param refresh_connection: Read the connection again first: its key was refused.
+    :param refresh_connection: Read the connection again first: a person may have corrected it.
     :param warning: A warning for the caller to log; each is returned once.
     """
 
@@ -135,6 +137,7 @@ class BasePoller(Generic[Waited]):
         counts = counts or {}
         self._errors = int(counts.get("errors", 0))
         self._auth_refused = bool(counts.get("auth_refused", False))
+        self._denied = bool(counts.get("denied", False))
         self._last_error = ""
         self._last_status: str | None = None
         self._warned: set[str] = set()
@@ -151,7 +154,7 @@ class BasePoller(Generic[Waited]):
 
     def counts(self) -> dict[str, Any]:
         """Return what was counted so far, as JSON: for a sensor that is rescheduled between polls."""
-        return {"errors": self._errors, "auth_refused": self._auth_refused}
+        return {"errors": self._errors, "auth_refused": self._auth_refused, "denied": self._denied}
 
     def note_status(self, state: Waited) -> bool:
         """Remember a status, and return whether it differs from the one before."""
@@ -171,7 +174,7 @@ class BasePoller(Generic[Waited]):
         :param state: What the service reported.
         :param now: Unix seconds.
         """
-        self._errors, self._auth_refused, self._last_error = 0, False, ""
+        self._errors, self._auth_refused, self._denied, self._last_error = 0, False, False, ""
         return self._decide(state, now) or self._again(
             now, self._jittered(self.poll_interval), warning=self._unknown_status(state)
         )
@@ -185,13 +188,13 @@ class BasePoller(Generic[Waited]):
         """
         self._last_error = type(error).__name__
         if error.status is not None and not error.is_from_service:
-            return self._again(now, self._backoff(error))  # somebody else's words: an outage, whatever they say
+            return self._outage(error, now)  # somebody else's words, whatever they say
         if isinstance(error, SeedanceAuthError | SeedanceBalanceError) or error.status in (401, 403):
             return self._refused_key(error, now)
         if isinstance(error, SeedanceNotFoundError):
-            return self._not_found(now)
+            return self._not_found(error, now)
         if is_transient(error):
-            return self._again(now, self._backoff(error))
+            return self._outage(error, now)
         if error.status is None:
             return self._error("request", str(error).rstrip("."))  # raised here: no text of the service in it
         return self._error("request", f"the service refused the query ({_word(error)})")
@@ -204,20 +207,27 @@ class BasePoller(Generic[Waited]):
         if self._auth_refused:
             return self._error("auth", f"the service refuses the connection's key ({_word(error)})")
         self._auth_refused = True
-        return self._again(now, self._jittered(self.poll_interval), refresh_connection=True)
+        return self._again(now, self._pause(error), refresh_connection=True)
 
-    def _not_found(self, now: float) -> PollDecision:
-        if now < self.submitted_at + self.grace:
-            return self._again(now, self._jittered(self.poll_interval))
+    def _not_found(self, error: SeedanceError, now: float) -> PollDecision:
+        if not self._denied or now < self.submitted_at + self.grace:
+            # the first time, the connection may lead to another host or account than when it was submitted
+            is_first, self._denied = not self._denied, True
+            return self._again(now, self._pause(error), refresh_connection=is_first)
         message = f"The service does not know {self.noun.lower()} {self.subject_id}: {self.unknown}."
         return Finished("not_found", "not_found", message)
 
-    def _backoff(self, error: SeedanceError) -> float:
+    def _outage(self, error: SeedanceError, now: float) -> PollDecision:
         self._errors += 1
+        doublings = min(self._errors - 1, 30)
+        backoff = min(self.poll_interval * 2.0**doublings, max(MAX_BACKOFF, self.poll_interval))
+        return self._again(now, self._pause(error, backoff), refresh_connection=self._errors % REREAD_AFTER == 0)
+
+    def _pause(self, error: SeedanceError, pause: float | None = None) -> float:
+        """Return how long to wait after an error: as the service asks, else the pause, else the poll interval."""
         if error.retry_after is not None:
             return max(error.retry_after, 1.0) * (1 + JITTER * self._rng.random())
-        doublings = min(self._errors - 1, 30)
-        return self._jittered(min(self.poll_interval * 2.0**doublings, max(MAX_BACKOFF, self.poll_interval)))
+        return self._jittered(self.poll_interval if pause is None else pause)
 
     def _again(
         self, now: float, wait: float, *, refresh_connection: bool = False, warning: str | None = None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_seedance.api.links import LinkRefusedError, read_link_answer
 from airflow_provider_seedance.api.mp4 import ImageCheck, Mp4Check
@@ -34,10 +36,18 @@ ATTEMPTS = 5
 PROGRESS = 1024 * 1024
 #: Bytes read from a connection at a time.
 CHUNK = 1024 * 1024
+#: Bytes of the largest file that is downloaded, unless the configuration says otherwise: many times what the service
+#: makes (contract.md#downloads).
+MAX_BYTES: Mapping[What, int] = {"video": 2 * 1024**3, "last_frame": 64 * 1024**2}
 #: Seconds before the first attempt to resume; doubled for each further one without progress.
 RESUME_BACKOFF = 1.0
 #: Seconds between two progress lines in the log.
 PROGRESS_INTERVAL = 5.0
+
+
+def max_bytes(what: What) -> int:
+    """Return the largest file of a kind that is downloaded, in bytes."""
+    return int(conf.getint("seedance", f"max_{what}_bytes", fallback=MAX_BYTES[what]))
 
 
 def link_to(generation: Generation, what: What) -> str:
@@ -66,8 +76,8 @@ class ResultFile(io.RawIOBase):
     """
     A generation's file, read-only and seekable. Reads of any size cost one request as long as they move forward.
 
-    If a link is refused or a connection breaks, reading resumes with a new link at the byte reached, so the file can
-    be read for longer than a link lives.
+    If a link is refused, a connection breaks, or less than a MiB arrives within the connection's ``timeout``, reading
+    resumes with a new link at the byte reached, so the file can be read for longer than a link lives.
 
     :param hook: The hook that downloads and asks for new links; its clock does the waiting.
     :param generation: The generation, as just queried.
@@ -81,6 +91,7 @@ class ResultFile(io.RawIOBase):
         self.generation = generation
         self.what = what
         self.size: int | None = None
+        self._most = max_bytes(what)
         self._etag: str | None = None
         self._position = 0
         self._link_used = False
@@ -136,6 +147,7 @@ class ResultFile(io.RawIOBase):
             return b""
         data = self._fetch(min(size, CHUNK))
         self._position += len(data)
+        self._check_size(self._position)
         return data
 
     def readinto(self, buffer: Any) -> int:
@@ -194,12 +206,20 @@ class ResultFile(io.RawIOBase):
         if _differ(self.size, answer.size) or _differ(self._etag, answer.etag):
             raise SeedanceServiceError(f"The bytes of {self.name} changed during the download. A retry starts over.")
         self.size, self._etag = answer.size, answer.etag
+        self._check_size(self.size or 0)
         skip = answer.skip
         with body_errors(RESULT_STORAGE):
             while skip > 0 and (data := response.raw.read(min(skip, CHUNK))):
                 skip -= len(data)
         self._response = response
         return response
+
+    def _check_size(self, size: int) -> None:
+        if size > self._most:
+            raise SeedanceServiceError(
+                f"{self.name} has more than the {self._most} bytes that max_{self.what}_bytes in the configuration's "
+                "section [seedance] allows. Raise it if the file is right; a retry downloads it at no new cost."
+            )
 
     def _disconnect(self) -> None:
         self._response = None

@@ -9,8 +9,10 @@ client, the others join it, and the last one to leave closes it.
 from __future__ import annotations
 
 import asyncio
-import os
+import logging
+import math
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,22 +28,34 @@ from airflow_provider_seedance.api.assets import Asset
 from airflow_provider_seedance.api.calls import Call, GetAsset, GetGeneration
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.api.ids import check_asset_id, check_generation_id
-from airflow_provider_seedance.api.response import Response, parse_body
+from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceTransportError
 from airflow_provider_seedance.hooks.endpoint import (
     CONNECT_TIMEOUT,
-    MAX_RESPONSE,
     USER_AGENT,
     Endpoint,
     warn_if_unencrypted,
 )
+from airflow_provider_seedance.hooks.failures import Peer, transport_error
+from airflow_provider_seedance.hooks.reading import ACCEPT_ENCODING, read_response
+from airflow_provider_seedance.hooks.route import proxy_to, trusted
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 #: Seconds that an idle connection is kept: longer than any sensible poll interval; aiohttp's default is 15 s.
 KEEP_ALIVE = 120.0
+#: Seconds after which the connection is read again, in case a person edited it.
+ENDPOINT_LIFE = 300.0
+#: Seconds between two lookups that failed calls ask for.
+REREAD_INTERVAL = 10.0
 #: Connections at once. With polls of 200 ms this carries 1280 polls a second.
 MAX_CONNECTIONS = 256
+#: Bytes of a response to a poll, a few KB usually: parsing 8 MiB of JSON can hold the event loop up for two seconds.
+MAX_POLL = 1024 * 1024
+#: What aiohttp raises before a request is sent.
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError, ValueError)
 
 
 class AsyncClient:
@@ -55,7 +69,9 @@ class AsyncClient:
         self.conn_id = conn_id
         self.users = 0
         self._endpoint: Endpoint | None = None
-        self._refused: Endpoint | None = None
+        self._read_at = self._reread_at = -math.inf
+        self._doubted = False
+        self._known: tuple[Endpoint, Peer, bool | str] | None = None
         self._session: aiohttp.ClientSession | None = None
         self._options: dict[str, Any] = {}
         self._lock = asyncio.Lock()
@@ -94,20 +110,13 @@ class AsyncClient:
                 call.method, url, data=call.body, headers=headers, **self._options
             ) as response:
                 raw = await _read(response)
-        except OverflowError:
-            raise SeedanceTransportError(f"The response from {endpoint.base_url} was too large.") from None
         except Exception as e:
-            # the type alone: the texts of aiohttp can contain an address
-            raise SeedanceTransportError(f"{endpoint.base_url} did not answer ({type(e).__name__}).") from None
-        kept = {} if response.status == 200 else {name.lower(): text for name, text in response.headers.items()}
-        if response.status in (401, 403):
-            self._refused = endpoint
-        return Response(response.status, parse_body(raw), kept, endpoint.conn_id, (endpoint.api_key,))
+            raise transport_error(e, self._peer, sent=not isinstance(e, _NOT_SENT)) from None
+        return read_response(response.status, response.headers, raw, endpoint, limit=MAX_POLL)
 
     def refresh(self) -> None:
-        """Read the connection again if its key was refused: once, however many triggers were."""
-        if self._endpoint is self._refused:
-            self._endpoint = None
+        """Read the connection again before the next call: it may have been edited. Many may ask; few lookups follow."""
+        self._doubted = True
 
     @property
     def is_open(self) -> bool:
@@ -116,7 +125,7 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close the session."""
-        session, self._session, self._endpoint = self._session, None, None
+        session, self._session, self._endpoint, self._known = self._session, None, None, None
         if session is not None:
             await session.close()
 
@@ -133,13 +142,24 @@ class AsyncClient:
             try:
                 self._endpoint = await self._resolve()
             except Exception as e:
+                if self._endpoint is not None and not self._doubted:
+                    self._read_at = time.monotonic()
+                    log.warning("%s The earlier one stays in use.", e)
+                    return self._endpoint
                 self._failure = e
                 self._failures += 1
                 raise
+            self._read_at = time.monotonic()
+            if self._doubted:
+                self._doubted, self._reread_at = False, self._read_at
             return self._endpoint
 
     def _current(self) -> Endpoint | None:
-        return self._endpoint
+        """Return the endpoint, unless it is old, or in doubt and not just read for that reason."""
+        now = time.monotonic()
+        is_old = now - self._read_at > ENDPOINT_LIFE
+        is_doubtful = self._doubted and now - self._reread_at > REREAD_INTERVAL
+        return None if is_old or is_doubtful else self._endpoint
 
     async def _resolve(self) -> Endpoint:
         try:
@@ -154,7 +174,7 @@ class AsyncClient:
             ) from None
         try:
             endpoint = Endpoint.from_connection(conn, await get_async_extra_dejson(conn))
-            tls = await asyncio.to_thread(_tls, endpoint.verify) if endpoint.base_url.startswith("https") else False
+            proxy, bundle = proxy_to(endpoint.base_url, endpoint.proxy), trusted(endpoint.verify)
             base = URL(endpoint.base_url)
         except SeedanceError:
             raise
@@ -162,66 +182,65 @@ class AsyncClient:
             raise SeedanceTransportError(
                 f"Connection {self.conn_id!r} cannot be used ({type(e).__name__}).", sent=False
             ) from None
+        peer = Peer(name=endpoint.base_url, conn_id=endpoint.conn_id, proxy=proxy)
+        if (endpoint, peer, bundle) == self._known:
+            return endpoint  # with the same TLS context, so that open connections stay in use
+        try:
+            tls = await asyncio.to_thread(_tls, bundle) if endpoint.base_url.startswith("https") else False
+        except Exception as e:
+            raise transport_error(e, peer, sent=False) from None
         warn_if_unencrypted(endpoint)
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Accept": "application/json", "User-Agent": USER_AGENT},
+                headers={
+                    "Accept": "application/json",
+                    "Accept-Encoding": ACCEPT_ENCODING,
+                    "User-Agent": USER_AGENT,
+                },
+                auto_decompress=False,
             )
-        self._base = base
+        self._known = (endpoint, peer, bundle)
+        self._base, self._peer = base, peer
         self._base_path = self._base.raw_path.rstrip("/")
         self._session.headers["Authorization"] = f"Bearer {endpoint.api_key}"
         self._options = {
             "allow_redirects": False,
             "timeout": aiohttp.ClientTimeout(total=endpoint.timeout, connect=min(CONNECT_TIMEOUT, endpoint.timeout)),
             "ssl": tls,
-            "proxy": endpoint.proxy or _environment_proxy(endpoint.base_url),
+            "proxy": proxy,
         }
         return endpoint
 
 
-def _tls(verify: bool | str) -> ssl.SSLContext | bool:
-    """Make the one TLS context, trusting what the synchronous client trusts. Slow, so not on the event loop."""
-    if verify is False:
+def _tls(bundle: bool | str) -> ssl.SSLContext | bool:
+    """Make the one TLS context, as the synchronous client makes its own. Slow, so not on the event loop."""
+    if bundle is False:
         return False
     from requests.utils import DEFAULT_CA_BUNDLE_PATH
+    from urllib3.util.ssl_ import create_urllib3_context
 
-    context = ssl.create_default_context()
-    bundle = verify if isinstance(verify, str) else _environment_bundle() or DEFAULT_CA_BUNDLE_PATH
-    if Path(bundle).is_dir():
-        context.load_verify_locations(capath=bundle)
+    context = create_urllib3_context()  # trusts nothing yet, unlike ssl.create_default_context
+    context.verify_mode, context.check_hostname = ssl.CERT_REQUIRED, True
+    path = bundle if isinstance(bundle, str) else DEFAULT_CA_BUNDLE_PATH
+    if Path(path).is_dir():
+        context.load_verify_locations(capath=path)
     else:
-        context.load_verify_locations(cafile=bundle)
+        context.load_verify_locations(cafile=path)
     return context
 
 
-def _environment_bundle() -> str | None:
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
-
-
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """
-    Read a body.
-
-    :raises OverflowError: It is larger than any response of the service.
-    """
-    if "Content-Encoding" not in response.headers and (response.content_length or MAX_RESPONSE + 1) <= MAX_RESPONSE:
+    """Read a body as it came, no longer than one can be."""
+    if (response.content_length or MAX_POLL + 1) <= MAX_POLL:
         return await response.read()
     raw = bytearray()
     async for part in response.content.iter_any():
         raw += part
-        if len(raw) > MAX_RESPONSE:
-            raise OverflowError
+        if len(raw) > MAX_POLL:
+            break
     return bytes(raw)
-
-
-def _environment_proxy(url: str) -> str | None:
-    """Return the proxy that requests would use; aiohttp's own ``trust_env`` reads a netrc file at every request."""
-    from requests.utils import get_environ_proxies, select_proxy
-
-    proxy: str | None = select_proxy(url, get_environ_proxies(url))
-    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
 
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncClient]] = WeakKeyDictionary()

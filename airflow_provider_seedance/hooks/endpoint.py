@@ -28,12 +28,14 @@ DEFAULT_BASE_URL = "https://ai.alad.com"
 DEFAULT_TIMEOUT = 60.0
 #: Seconds for a paid call, which the gateway can hold while it relays (contract.md#create-response).
 DEFAULT_SUBMIT_TIMEOUT = 300.0
+#: Seconds: the longest that a call may be given. A socket takes no more than some centuries.
+MAX_TIMEOUT = 86400.0
 
 #: How the provider names itself to servers.
 USER_AGENT = f"airflow-provider-seedance/{__version__}"
 #: Seconds to connect, within a call's time.
 CONNECT_TIMEOUT = 20.0
-#: Bytes of a response that are read. The largest known one has a few KB.
+#: Bytes of a response that a worker reads. The largest known one has a few KB.
 MAX_RESPONSE = 8 * 1024 * 1024
 
 #: What is read of a connection's extra.
@@ -168,9 +170,10 @@ def _seconds(extra: Mapping[str, Any], name: str, default: float, conn_id: str) 
     if value is None or value == "":
         return default
     seconds = as_number(value)
-    if seconds is None or seconds <= 0:
+    if seconds is None or not 0 < seconds <= MAX_TIMEOUT:
         raise SeedanceRequestError(
-            f"{name!r} in the extra of connection {conn_id!r} must be a number of seconds above 0, like {default:g}.",
+            f"{name!r} in the extra of connection {conn_id!r} must be a number of seconds above 0, like {default:g}, "
+            f"and at most {MAX_TIMEOUT:.0f}.",
             field=name,
         )
     return seconds

@@ -40,6 +40,7 @@ from airflow_provider_seedance.exceptions import (
     SeedanceNotFoundError,
     SeedanceRequestError,
     SeedanceServiceError,
+    SeedanceTransportError,
 )
 from airflow_provider_seedance.hooks.endpoint import Endpoint, warn_if_unencrypted
 
@@ -81,6 +82,7 @@ class SeedanceHook(BaseHook):
         super().__init__(**kwargs)
         self.seedance_conn_id = seedance_conn_id
         self.clock = clock
+        self._doubted = False
 
     # -- the connection
 
@@ -109,10 +111,27 @@ class SeedanceHook(BaseHook):
         return self._transport.session
 
     def refresh(self) -> None:
-        """Forget the connection, so that the next call reads it again: its key may have changed."""
+        """Read the connection again before the next call: it may have been edited."""
+        self._doubted = True
+
+    def _reread(self) -> None:
+        """
+        Replace the connection by what it is now.
+
+        :raises SeedanceTransportError: It cannot be read at the moment, which ends no wait.
+        """
+        try:
+            conn = self.get_connection(self.seedance_conn_id)
+            endpoint = Endpoint.from_connection(conn, conn.extra_dejson)
+        except SeedanceError:
+            raise
+        except Exception as e:
+            raise SeedanceTransportError(
+                f"Connection {self.seedance_conn_id!r} cannot be looked up ({type(e).__name__}).", sent=False
+            ) from None
         self.close()
         self.__dict__.pop("_transport", None)
-        self.__dict__.pop("endpoint", None)
+        self.endpoint, self._doubted = endpoint, False
 
     def close(self) -> None:
         """Close the open connections. The hook stays usable."""
@@ -127,11 +146,12 @@ class SeedanceHook(BaseHook):
         :returns: What the call reads from the response.
         :raises SeedanceError: The typed exception of any failure; a paid call returns what became of it instead.
         """
-        transport = self._transport
         if call.is_paid:
-            transport.close()  # an idle connection may be dead; if a new one fails, nothing was sent
+            self.close()  # an idle connection may be dead; if a new one fails, nothing was sent
         try:
-            response = transport.exchange(call)
+            if self._doubted:
+                self._reread()
+            response = self._transport.exchange(call)
         except SeedanceError as e:
             return call.read_failure(e)
         return call.read(response)
@@ -350,6 +370,8 @@ class SeedanceHook(BaseHook):
     def download(self, url: str, *, start: int = 0, end: int | None = None) -> Iterator[requests.Response]:
         """
         Open a signed link for streaming, without the key: it is another host's, and the link is its own permission.
+
+        Proxy and CA bundle are those of the environment, as ``requests`` reads them, not the connection's.
 
         :param url: A link of a generation's result.
         :param start: First byte wanted.

@@ -158,10 +158,10 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
         from airflow_provider_seedance.jobs.assets import find_or_create_asset
         from airflow_provider_seedance.jobs.wait import asset_as_created
 
-        ti = context["ti"]
         with fail_without_retry():
             self.require_rendered(("group_id", "name", "source", "asset_type"))
             check_origin(unwrap(self.source), self.texts_of_dag, "source")
+            ti = context["ti"]
             asset_id = find_or_create_asset(
                 self.hook,
                 self._store(context, ASSET),

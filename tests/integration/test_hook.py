@@ -1,16 +1,11 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from airflow_provider_seedance import __version__
 from airflow_provider_seedance.api.paid_answer import SUBMIT_ATTEMPTS
@@ -27,7 +22,6 @@ from airflow_provider_seedance.exceptions import (
 from airflow_provider_seedance.hooks import seedance
 from airflow_provider_seedance.hooks.endpoint import MAX_RESPONSE
 from tests.clock import QuickClock
-from tests.proxy import Way, proxy
 from tests.result_service import ResultService
 
 BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}], "duration": 4}
@@ -329,148 +323,6 @@ def test_plain_http_to_another_machine_is_warned_about_once(
     connect(host="http://seedance.example")
     assert [hook().endpoint.sends_key_unencrypted for _ in range(3)] == [True] * 3
     assert caplog.text.count("unencrypted") == 1
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for 127.0.0.1, and its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    import ipaddress
-
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(private + built.public_bytes(serialization.Encoding.PEM))
-    return path
-
-
-@pytest.fixture(scope="module")
-def tls_emulator(certificate: Path) -> Iterator[Emulator]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with Emulator(speed=300, ssl_context=context) as emulator:
-        yield emulator
-
-
-@pytest.mark.parametrize("sending", [True, False])
-def test_a_certificate_that_does_not_verify_names_the_remedy_and_pays_nothing(
-    tls_emulator: Emulator, connect: Callable[..., None], sending: bool
-) -> None:
-    connect(host=tls_emulator.url)
-    ours = hook()
-    with pytest.raises(SeedanceRequestError, match="'verify'") as caught:
-        ours.create_generation(BODY) if sending else ours.list_models()
-    assert caught.value.field == "verify"
-    assert tls_emulator.stats()["posts"] == 0
-
-
-@pytest.mark.parametrize("verify", ["bundle", False, "false"])
-def test_verify_takes_a_bundle_or_false(
-    tls_emulator: Emulator, connect: Callable[..., None], certificate: Path, verify: object
-) -> None:
-    connect(host=tls_emulator.url, extra={"verify": str(certificate) if verify == "bundle" else verify})
-    assert hook().list_models()
-
-
-@pytest.mark.parametrize("way", ["reset", "close"])
-@pytest.mark.parametrize("over_tls", [True, False])
-def test_proxy_that_hangs_up_while_the_answer_is_awaited_loses_one_paid_call(
-    emulator: Emulator,
-    tls_emulator: Emulator,
-    connect: Callable[..., None],
-    certificate: Path,
-    way: Way,
-    over_tls: bool,
-) -> None:
-    service = tls_emulator if over_tls else emulator
-    service.reset()
-    service.fault(route="create", hang=5.0, count=0)
-    with proxy(way, until=lambda: service.stats()["posts"] > 0) as running:
-        connect(host=service.url, extra={"verify": str(certificate), "proxy": running.url, "submit_timeout": 4})
-        with pytest.raises(SeedanceAmbiguousSubmissionError):
-            hook().create_generation(BODY)
-    assert service.stats()["posts"] == 1
-    assert len(running.targets) == 1
-
-
-@pytest.mark.parametrize("way", [407, 502, "hang"])
-def test_proxy_that_refuses_the_tunnel_leaves_no_doubt(
-    tls_emulator: Emulator, connect: Callable[..., None], certificate: Path, way: Way
-) -> None:
-    before = tls_emulator.stats()["posts"]
-    with proxy(way) as running:
-        extra = {"verify": str(certificate), "proxy": running.url, "timeout": 0.2, "submit_timeout": 0.2}
-        connect(host=tls_emulator.url, extra=extra)
-        with pytest.raises(SeedanceServiceError):
-            hook().create_generation(BODY)
-    assert running.targets
-    assert tls_emulator.stats()["posts"] == before
-
-
-@pytest.mark.parametrize(
-    "environment",
-    [
-        {"REQUESTS_CA_BUNDLE": "/nowhere/ca.pem"},
-        {"HTTPS_PROXY": "http://bad proxy:xx"},
-        {"ALL_PROXY": "socks5://127.0.0.1:9"},
-    ],
-)
-def test_call_that_cannot_be_sent_leaves_no_doubt(
-    tls_emulator: Emulator, connect: Callable[..., None], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = tls_emulator.stats()["posts"]
-    connect(host=tls_emulator.url)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(SeedanceRequestError):
-        hook().create_generation(BODY)
-    assert tls_emulator.stats()["posts"] == before
-
-
-def test_host_that_cannot_be_encoded_leaves_no_doubt(connect: Callable[..., None]) -> None:
-    connect(host="https://a..b")
-    with pytest.raises(SeedanceRequestError, match="cannot be called"):
-        hook().create_generation(BODY)
-
-
-def test_working_proxy_is_gone_through(tls_emulator: Emulator, connect: Callable[..., None], certificate: Path) -> None:
-    with proxy("forward") as running:
-        connect(host=tls_emulator.url, extra={"verify": str(certificate), "proxy": running.url})
-        assert hook().create_generation(BODY)
-    assert running.targets
-
-
-async def test_asynchronous_client_takes_the_same_bundle(
-    tls_emulator: Emulator, connect: Callable[..., None], certificate: Path
-) -> None:
-    connect(host=tls_emulator.url, extra={"verify": str(certificate)})
-    async with hook().shared_client() as client:
-        with pytest.raises(SeedanceNotFoundError):
-            await client.get_generation("asyntask_x")
-
-
-async def test_asynchronous_client_refuses_a_wrong_certificate(
-    tls_emulator: Emulator, connect: Callable[..., None]
-) -> None:
-    connect(host=tls_emulator.url)
-    async with hook().shared_client() as client:
-        with pytest.raises(SeedanceServiceError):
-            await client.get_generation("asyntask_x")
 
 
 def test_wrong_key_names_connection_and_field(emulator: Emulator, connect: Callable[..., None]) -> None:

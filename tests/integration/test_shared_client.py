@@ -4,13 +4,20 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.connection import get_async_connection
 
 from airflow_provider_seedance.emulator import Emulator
-from airflow_provider_seedance.exceptions import SeedanceError, SeedanceTransportError
+from airflow_provider_seedance.exceptions import (
+    SeedanceAuthError,
+    SeedanceError,
+    SeedanceNotFoundError,
+    SeedanceTransportError,
+)
+from airflow_provider_seedance.hooks.async_client import ENDPOINT_LIFE
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
 from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
 from tests.clock import QuickClock
@@ -98,6 +105,97 @@ async def test_refused_key_is_read_afresh_once_for_all(
 
         assert set(await asyncio.gather(*(ask_twice() for _ in range(20)))) == {generation_id}
     assert len(lookups) == 2
+
+
+async def test_many_triggers_whose_key_is_refused_cause_one_more_lookup(
+    emulator: Emulator, lookups: list[str], connect: Callable[..., None]
+) -> None:
+    connect(host=emulator.url, password="sk-wrong")
+    async with SeedanceHook().shared_client() as client:
+
+        async def ask_again_and_again() -> None:
+            for _ in range(3):
+                with pytest.raises(SeedanceAuthError):
+                    await client.get_generation("asyntask_x")
+                client.refresh()
+
+        await asyncio.gather(*(ask_again_and_again() for _ in range(50)))
+    assert len(lookups) == 2
+
+
+async def test_connection_is_read_again_every_few_minutes(
+    emulator: Emulator, lookups: list[str], connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generation_id = SeedanceHook().create_generation(BODY)
+    now = time.monotonic()
+    monkeypatch.setattr("airflow_provider_seedance.hooks.async_client.time", SimpleNamespace(monotonic=lambda: now))
+    async with SeedanceHook().shared_client() as client:
+        await client.get_generation(generation_id)
+        now += ENDPOINT_LIFE - 1
+        await client.get_generation(generation_id)
+        assert len(lookups) == 1
+        with Emulator(speed=300) as moved:
+            connect(host=moved.url)
+            now += 2
+            with pytest.raises(SeedanceNotFoundError):
+                await client.get_generation(generation_id)
+            assert len(lookups) == 2
+            assert moved.stats()["queries"] == 1
+
+
+async def test_connection_that_cannot_be_read_again_stays_in_use_unless_it_is_in_doubt(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generation_id = SeedanceHook().create_generation(BODY)
+    now = time.monotonic()
+    monkeypatch.setattr("airflow_provider_seedance.hooks.async_client.time", SimpleNamespace(monotonic=lambda: now))
+    async with SeedanceHook().shared_client() as client:
+        await client.get_generation(generation_id)
+        monkeypatch.delenv("AIRFLOW_CONN_SEEDANCE_DEFAULT")
+        now += ENDPOINT_LIFE + 1
+        assert (await client.get_generation(generation_id)).generation_id == generation_id
+        client.refresh()
+        with pytest.raises(SeedanceTransportError, match="is not defined"):
+            await client.get_generation(generation_id)
+
+
+async def test_host_that_was_edited_to_a_wrong_one_and_back_ends_no_wait_as_not_found(
+    emulator: Emulator, connect: Callable[..., None]
+) -> None:
+    generation_id = SeedanceHook().create_generation(BODY)
+    emulator.finish()
+    with Emulator(speed=300) as wrong:
+        connect(host=wrong.url)
+        async with SeedanceHook().shared_client() as client:
+            with pytest.raises(SeedanceNotFoundError):
+                await client.get_generation(generation_id)
+            connect(host=emulator.url)  # while triggers overlap, so that the client stays
+            trigger = SeedanceGenerationTrigger(
+                seedance_conn_id="seedance_default",
+                generation_id=generation_id,
+                deadline=time.time() + 3600,
+                submitted_at=time.time() - 600,
+                poll_interval=0.1,
+            )
+            trigger.clock = QuickClock()
+            event = await anext(aiter(trigger.run()))
+    assert event.payload["outcome"] == "succeeded"
+
+
+def test_worker_reads_the_connection_again_and_waits_out_a_backend_that_is_away(
+    emulator: Emulator, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = SeedanceHook()
+    generation_id = ours.create_generation(BODY)
+    ours.refresh()
+    monkeypatch.delenv("AIRFLOW_CONN_SEEDANCE_DEFAULT")
+    for _ in range(2):
+        with pytest.raises(SeedanceTransportError, match="cannot be looked up"):
+            ours.get_generation(generation_id, attempts=1)
+    with Emulator(speed=300) as moved:
+        connect(host=moved.url)
+        with pytest.raises(SeedanceNotFoundError):
+            ours.get_generation(generation_id)
 
 
 async def test_missing_connection_is_an_outage_that_is_logged_until_the_deadline(

@@ -21,6 +21,7 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.triggers.base import BaseTrigger
 
+from airflow_provider_seedance.files.download import MAX_BYTES, max_bytes
 from airflow_provider_seedance.get_provider_info import get_provider_info
 from airflow_provider_seedance.hooks.endpoint import Endpoint
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
@@ -195,13 +196,20 @@ def test_settings_are_off_where_nothing_is_set() -> None:
 def test_every_setting_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for section, described in INFO["config"].items():
         for option, value in described["options"].items():
-            name = f"AIRFLOW__{section}__{option}".upper()
-            if value["type"] == "boolean":
-                monkeypatch.setenv(name, "True")
-                assert conf.getboolean(section, option) is True
-            else:
-                monkeypatch.setenv(name, "/data")
-                assert conf.get(section, option) == "/data"
+            read, text, expected = {
+                "boolean": (conf.getboolean, "True", True),
+                "integer": (conf.getint, "7", 7),
+                "string": (conf.get, "/data", "/data"),
+            }[value["type"]]
+            monkeypatch.setenv(f"AIRFLOW__{section}__{option}".upper(), text)
+            assert read(section, option) == expected
+
+
+def test_described_sizes_are_those_in_use() -> None:
+    options = INFO["config"]["seedance"]["options"]
+    for what, size in MAX_BYTES.items():
+        assert options[f"max_{what}_bytes"]["default"] == str(size)
+        assert max_bytes(what) == size
 
 
 def test_airflow_describes_the_settings() -> None:

@@ -124,8 +124,10 @@ def test_each_status_leads_to_its_decision(status: str, expected: str | None) ->
 
 
 def test_not_found_is_tolerated_for_twenty_seconds() -> None:
-    assert outcome(poller().on_error(SeedanceNotFoundError(), now=START + 19)) is None
-    assert outcome(poller().on_error(SeedanceNotFoundError(), now=START + 20)) == "not_found"
+    p = poller()
+    assert outcome(p.on_error(SeedanceNotFoundError(), now=START + 14)) is None
+    assert outcome(p.on_error(SeedanceNotFoundError(), now=START + 19)) is None
+    assert outcome(p.on_error(SeedanceNotFoundError(), now=START + 20)) == "not_found"
 
 
 def test_time_out_names_the_asset_and_what_waits_for_it() -> None:

@@ -87,6 +87,7 @@ def test_what_is_no_error_is_none(body: object) -> None:
         (400, e3("InvalidParameter.PixelCountTooSmall", "x"), SeedanceRequestError),
         (413, e2("read_request_body_failed", "x"), SeedanceRequestError),
         (413, "<html>413</html>", SeedanceRequestError),
+        (407, "<html>login</html>", SeedanceServiceError),
         (501, e2("not_implemented", "x"), SeedanceRequestError),
         (503, e1("No available channel for model seedance-9", "model_not_found"), SeedanceRequestError),
         (404, e3("InvalidEndpointOrModel.NotFound", "x"), SeedanceRequestError),

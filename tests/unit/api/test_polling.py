@@ -130,8 +130,13 @@ def test_a_good_answer_ends_the_backoff() -> None:
     assert next_poll(p.on_error(SeedanceServiceError(), now=START)) == START + 15
 
 
-def test_retry_after_wins_and_is_never_undercut() -> None:
-    decision = poller().on_error(SeedanceRateLimitError(retry_after=100), now=START)
+@pytest.mark.parametrize(
+    "error",
+    [SeedanceRateLimitError(), SeedanceServiceError(), SeedanceAuthError(status=401), SeedanceNotFoundError()],
+)
+def test_retry_after_wins_on_every_status_and_is_never_undercut(error: SeedanceError) -> None:
+    error.retry_after = 100
+    decision = poller().on_error(error, now=START)
     assert START + 100 <= next_poll(decision) <= START + 110
 
 
@@ -172,7 +177,30 @@ def test_words_of_somebody_else_are_an_outage(status: int, body: object) -> None
     ],
 )
 def test_words_of_the_service_end_a_wait(status: int, body: object, expected: str) -> None:
-    assert outcome(poller().on_error(error_from(Response(status, body)), now=START + 600)) == expected
+    p = poller()
+    decisions = [p.on_error(error_from(Response(status, body)), now=START + 600) for _ in range(2)]
+    assert outcome(decisions[-1]) == expected
+
+
+def test_first_not_found_reads_the_connection_again_before_it_is_believed() -> None:
+    p = poller()
+    first = p.on_error(SeedanceNotFoundError(), now=START + 600)
+    assert isinstance(first, PollAgain)
+    assert first.refresh_connection
+    assert outcome(p.on_error(SeedanceNotFoundError(), now=START + 615)) == "not_found"
+
+
+def test_not_found_is_remembered_by_a_sensor_that_is_rescheduled() -> None:
+    p = poller()
+    p.on_error(SeedanceNotFoundError(), now=START + 600)
+    later = poller(counts=p.counts())
+    assert outcome(later.on_error(SeedanceNotFoundError(), now=START + 615)) == "not_found"
+
+
+def test_streak_of_failures_reads_the_connection_again() -> None:
+    p = poller(deadline=START + 1e6)
+    decisions = [p.on_error(SeedanceServiceError(), now=START) for _ in range(6)]
+    assert [isinstance(d, PollAgain) and d.refresh_connection for d in decisions] == [False, False, True] * 2
 
 
 def test_a_key_that_works_again_may_be_refused_again() -> None:
@@ -184,6 +212,7 @@ def test_a_key_that_works_again_may_be_refused_again() -> None:
 
 def test_not_found_is_tolerated_for_a_minute_after_submission() -> None:
     p = poller()
+    assert outcome(p.on_error(SeedanceNotFoundError(), now=START + 44)) is None
     assert outcome(p.on_error(SeedanceNotFoundError(), now=START + 59)) is None
     assert outcome(p.on_error(SeedanceNotFoundError(), now=START + 60)) == "not_found"
 
