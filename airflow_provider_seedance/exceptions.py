@@ -122,7 +122,7 @@ class SeedanceEventError(SeedanceServiceError):
     """
     A trigger sent an event that this release cannot read, usually because triggerer and worker run different releases.
 
-    The submission's record is kept, so a retry finds the generation at no new cost.
+    The submission's record is kept, if there is one: a retry then finds the generation at no new cost.
     """
 
 
@@ -155,7 +155,7 @@ class SeedanceTimeoutError(SeedanceError):
     """
     The timeout expired before the generation finished.
 
-    It keeps running and is billed; a retry or clearing the task re-attaches.
+    It keeps running and is billed. The message says how to go on with it.
     """
 
 

@@ -127,6 +127,8 @@ class Task:
             max_tries=self.max_tries,
             try_number=self.try_number,
             run_id=self.run_id,
+            map_index=-1,
+            xcom_pull=lambda task_ids, key, map_indexes: self.xcom.get(key),
             xcom_push=lambda key, value: self.xcom.__setitem__(key, value),
             get_first_reschedule_date=lambda context: self.first_reschedule,
         )

@@ -295,7 +295,7 @@ def _by_status(status: int, detail: ErrorDetail, quoted: str, item: str | None) 
         return SeedanceRequestError(
             f"The service refused the request ({quoted}). Correct it; repeating it cannot succeed.", field=item
         )
-    return SeedanceServiceError(f"The service failed ({quoted}). A retry may succeed.")
+    return SeedanceServiceError(f"The service failed ({quoted}).")
 
 
 def _moderation(detail: ErrorDetail, quoted: str, item: str | None) -> SeedanceModerationError:

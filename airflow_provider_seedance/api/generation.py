@@ -199,7 +199,7 @@ class Generation:
             )
         else:
             error = SeedanceGenerationFailedError(
-                f"{what} {_REFUNDED} A retry submits it again.",
+                f"{what} {_REFUNDED} Another try may pass.",
                 generation_id=self.generation_id,
                 reason=reason,
             )

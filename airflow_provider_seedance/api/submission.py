@@ -19,6 +19,7 @@ from typing import Any, Literal
 from airflow_provider_seedance.api.errors import error_from, is_asset_not_ready, is_error_envelope, read_error, retry_in
 from airflow_provider_seedance.api.generation import State, iso
 from airflow_provider_seedance.api.parse import as_id, as_mapping
+from airflow_provider_seedance.api.recovery import what_next
 from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import (
     SeedanceAmbiguousSubmissionError,
@@ -252,22 +253,28 @@ def _decide_same(
     return SubmissionDecision("fail", f"{doubt}.", warn=True)
 
 
-def ambiguous_error(record: SubmissionRecord, kind: Kind = GENERATION, detail: str = "") -> SeedanceError:
+def ambiguous_error(
+    record: SubmissionRecord, kind: Kind = GENERATION, detail: str = "", *, reattaches: bool = True
+) -> SeedanceError:
     """
     Build the exception for a paid call whose response was lost.
 
     :param record: The record of the intent.
     :param kind: What was submitted.
     :param detail: What was seen of the response, redacted.
+    :param reattaches: Whether the task's next try finds the record.
     """
     when = iso(record.submitted_at) if record.submitted_at else "an unknown time"
     seen = f" ({detail.rstrip('.')})" if detail else ""
     if record.created_id is not None:
         what = f"failed{seen}, but names" if detail else "was accepted, and the service does not know"
+        then = "Clearing the task queries it again, and submits if it is still unknown."
+        if not reattaches:
+            then = what_next(kind.noun, record.created_id, reattaches=False)
         return SeedanceAmbiguousSubmissionError(
             f"A paid call was sent at {when} and {what} {kind.noun} {record.created_id}, which may be billed. "
             "Check that the connection's key is the one that submitted it, and look for it in the Starrise console. "
-            "Clearing the task queries it again, and submits if it is still unknown."
+            f"{then}"
         )
     if kind is GENERATION:
         remedy = (

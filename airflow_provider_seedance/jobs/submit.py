@@ -93,7 +93,7 @@ def pay(
 def submit_or_attach(
     hook: SeedanceHook,
     store: SubmissionStore,
-    request: GenerationRequest | SeedanceError,
+    request: GenerationRequest | Exception,
     *,
     tries: Tries,
     on_ambiguous_submission: OnAmbiguous = "fail",
@@ -109,7 +109,7 @@ def submit_or_attach(
     :raises SeedanceError: The submission is refused, or a recorded generation cannot be queried.
     """
     record, generation = store.get(), None
-    if not isinstance(request, SeedanceError):
+    if not isinstance(request, Exception):
         digest = fingerprint(request, hook.seedance_conn_id)
     else:
         digest = record.fingerprint if record is not None else ""
@@ -130,7 +130,7 @@ def submit_or_attach(
         remote, generation = _query(hook, record)
     log_decision(record, decision)
     if record is None or decision.action == "submit":
-        if isinstance(request, SeedanceError):
+        if isinstance(request, Exception):
             raise request
         return _submit(hook, store, request, digest, tries, on_ambiguous_submission), None
     if decision.action == "fail":
@@ -173,7 +173,7 @@ def _submit(
         return record
     if on_ambiguous_submission == "resubmit" and record.created_id is None:
         # The intent stays, so that the next try resubmits too.
-        raise ambiguous_error(record, store.kind, str(lost)) from lost
+        raise ambiguous_error(record, store.kind, str(lost), reattaches=store.reattaches) from lost
     raise reported(store, record.with_phase("reported"), str(lost)) from lost
 
 
@@ -190,7 +190,7 @@ def _summary(request: GenerationRequest) -> str:
 def reported(store: SubmissionStore, record: SubmissionRecord, detail: str = "") -> SeedanceError:
     """Record that a lost response is being raised, and return its exception."""
     store.put(record)
-    return ambiguous_error(record, store.kind, detail)
+    return ambiguous_error(record, store.kind, detail, reattaches=store.reattaches)
 
 
 def log_decision(record: SubmissionRecord | None, decision: SubmissionDecision) -> None:

@@ -107,17 +107,14 @@ def complete_generation(hook: SeedanceHook, event: object) -> tuple[str, Finishe
     :returns: The id, how the wait ended, and the generation; None if there is nothing to fetch, or if the reason of its
         failure cannot be fetched.
     :raises SeedanceEventError: The event cannot be read.
-    :raises SeedanceError: It succeeded but cannot be fetched; a retry does so at no new cost.
+    :raises SeedanceError: It succeeded but cannot be fetched.
     """
     generation_id, finished = from_event(event)
     generation = None
     if finished.outcome == "succeeded":
         generation = hook.requery_generation(generation_id)
         if generation.video_url is None:
-            raise SeedanceServiceError(
-                f"Generation {generation_id} succeeded, but the service returned no link to it. A retry queries it "
-                "again, at no new cost."
-            )
+            raise SeedanceServiceError(f"Generation {generation_id} succeeded, but the service returned no link to it.")
     elif finished.outcome == "failed":
         try:
             generation = hook.get_generation(generation_id)

@@ -9,10 +9,12 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_seedance.api.ids import check_asset_id
 from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL
+from airflow_provider_seedance.api.parse import as_id, as_mapping
+from airflow_provider_seedance.api.recovery import what_next
 from airflow_provider_seedance.api.redact import unwrap
 from airflow_provider_seedance.api.values import check_choice, check_seconds
 from airflow_provider_seedance.exceptions import SeedanceNotFoundError
-from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, PollingTask, SeedanceTask
+from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, UNKNOWN_ID, PollingTask, SeedanceTask, telling
 from airflow_provider_seedance.version_compat import (
     DEFAULT_DEFERRABLE,
     fail_without_retry,
@@ -34,6 +36,8 @@ IfChanged = Literal["create", "fail"]
 class _AssetOperator(SeedanceTask, BaseOperator):
     """What the operators here share: the connection, and the record of what was created."""
 
+    reattaches = True
+
     def __init__(self, *, seedance_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**with_retry_policy(kwargs))
         self.seedance_conn_id = seedance_conn_id
@@ -41,7 +45,9 @@ class _AssetOperator(SeedanceTask, BaseOperator):
     def _store(self, context: Context, kind: Kind) -> SubmissionStore:
         from airflow_provider_seedance.jobs.store import SubmissionStore
 
-        return SubmissionStore(context, kind, clock=self.clock)
+        store = SubmissionStore(context, kind, clock=self.clock)
+        self.reattaches = store.reattaches
+        return store
 
 
 class SeedanceCreateAssetGroupOperator(_AssetOperator):
@@ -180,10 +186,20 @@ class SeedanceCreateAssetOperator(PollingTask, _AssetOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Fetch the asset that the trigger's event is about, and return the result or raise its error."""
+        from airflow_provider_seedance.api.submission import ASSET
         from airflow_provider_seedance.jobs.wait import complete_asset
 
         with fail_without_retry():
-            return self._result(context, self._active(*complete_asset(self.hook, event)))
+            store = self._store(context, ASSET)
+            known = as_id(as_mapping(event).get("asset_id")) or store.created_id() or UNKNOWN_ID
+            with telling(what_next("asset", known, reattaches=store.reattaches)):
+                asset_id, finished, asset = complete_asset(self.hook, event)
+            return self._result(context, self._active(asset_id, finished, asset))
+
+    def _waited_for(self, context: Context) -> tuple[str, str]:
+        from airflow_provider_seedance.api.submission import ASSET
+
+        return "asset", self._store(context, ASSET).created_id() or UNKNOWN_ID
 
     def _active(self, asset_id: str, finished: Finished, asset: Asset | None) -> Asset:
         """Return the asset of a wait that succeeded."""
@@ -194,7 +210,8 @@ class SeedanceCreateAssetOperator(PollingTask, _AssetOperator):
             listed = listed_asset(self.hook, unwrap(self.group_id), asset_id)
             if listed is not None and listed.state == "succeeded":
                 return listed
-        return require_asset(finished, asset)
+        with telling("" if finished.outcome == "failed" else what_next("asset", asset_id, reattaches=self.reattaches)):
+            return require_asset(finished, asset)
 
     def _result(self, context: Context, asset: Asset) -> dict[str, Any]:
         """Record the delivery and return the result."""

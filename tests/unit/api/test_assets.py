@@ -126,11 +126,11 @@ def test_not_found_is_tolerated_for_twenty_seconds() -> None:
     assert outcome(poller().on_error(SeedanceNotFoundError(), now=START + 20)) == "not_found"
 
 
-def test_time_out_says_that_nothing_is_created_again() -> None:
+def test_time_out_says_that_the_service_keeps_it() -> None:
     decision = poller().on_state(Asset(asset_id="a", status="Processing"), now=START + 300)
     assert isinstance(decision, Finished)
     assert decision.outcome == "timeout"
-    assert "creates nothing" in decision.message
+    assert "The service keeps it" in decision.message
 
 
 def test_name_carries_the_content() -> None:
