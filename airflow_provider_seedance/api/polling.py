@@ -329,13 +329,15 @@ def _word(error: SeedanceError) -> str:
     return error.code or (f"HTTP {error.status}" if error.status else type(error).__name__)
 
 
-def generation_error(finished: Finished, generation: Generation | None, secrets: Iterable[str] = ()) -> SeedanceError:
+def generation_error(
+    finished: Finished, generation: Generation | None, secrets: Iterable[str] | None = None
+) -> SeedanceError:
     """
     Build the typed exception of a wait for a generation that did not succeed.
 
     :param finished: How it ended.
     :param generation: What the service reported, if it could be asked: its text says more than an event may.
-    :param secrets: What the message must not contain, such as the prompt.
+    :param secrets: What the message must not contain, such as the prompt; None if that is not known.
     """
     if finished.outcome != "failed":
         return _unfinished_error(finished)

@@ -40,7 +40,9 @@ from airflow_provider_seedance.api.media import (
     parse_data_uri,
     sniff_format,
 )
+from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.api.values import refuse
+from airflow_provider_seedance.exceptions import SeedanceError, SeedanceServiceError
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +203,7 @@ def _open_storage(value: str, item: str) -> Iterator[ObjectStoragePath]:
     Reach a file in a local folder or an object storage.
 
     Anything permanent that is in the way, here or in the block, is a request error. A storage that fails for a moment
-    raises its own error, so that the task's retries apply.
+    is an error that the task's retries apply to; its own text may contain the path's signature.
     """
     path = _storage_path(value, item)
     try:
@@ -215,10 +217,13 @@ def _open_storage(value: str, item: str) -> Iterator[ObjectStoragePath]:
     except PermissionError:
         remedy = "Let the worker's user, or the storage's connection, read it"
         refuse(item, f"is {value!r}, which may not be read from here", remedy)
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        refuse(item, f"is {value!r}, which is longer than a path can be", "Correct the path")
+    except SeedanceError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            refuse(item, f"is {value!r}, which is longer than a path can be", "Correct the path")
+        problem = redact(f"{item} ({value!r}) cannot be read: {type(error).__name__}: {error}")
+        raise SeedanceServiceError(f"{problem}. A retry reads it again.") from None
 
 
 def _storage_path(value: str, item: str) -> ObjectStoragePath:

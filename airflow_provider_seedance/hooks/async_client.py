@@ -26,7 +26,7 @@ from airflow_provider_seedance.api.assets import Asset
 from airflow_provider_seedance.api.calls import Call, GetAsset, GetGeneration
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.api.ids import check_asset_id, check_generation_id
-from airflow_provider_seedance.api.response import Response, parse_body
+from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceTransportError
 from airflow_provider_seedance.hooks.endpoint import (
     CONNECT_TIMEOUT,
@@ -99,10 +99,10 @@ class AsyncClient:
         except Exception as e:
             # the type alone: the texts of aiohttp can contain an address
             raise SeedanceTransportError(f"{endpoint.base_url} did not answer ({type(e).__name__}).") from None
-        kept = {} if response.status == 200 else {name.lower(): text for name, text in response.headers.items()}
+        kept = {} if response.status == 200 else response.headers
         if response.status in (401, 403):
             self._refused = endpoint
-        return Response(response.status, parse_body(raw), kept, endpoint.conn_id, (endpoint.api_key,))
+        return Response.of(response.status, raw, kept, conn_id=endpoint.conn_id, key=endpoint.api_key)
 
     def refresh(self) -> None:
         """Read the connection again if its key was refused: once, however many triggers were."""

@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from airflow_provider_seedance.api.calls import Call, Multipart
 from airflow_provider_seedance.api.redact import redact
-from airflow_provider_seedance.api.response import Response, parse_body
+from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import (
     SeedanceError,
     SeedanceRequestError,
@@ -125,13 +125,7 @@ class Transport:
             ) from None
         with response, body_errors(peer):
             raw = self._read(response, deadline)
-        return Response(
-            response.status_code,
-            parse_body(raw),
-            {name.lower(): value for name, value in response.headers.items()},
-            endpoint.conn_id,
-            (endpoint.api_key,),
-        )
+        return Response.of(response.status_code, raw, response.headers, conn_id=endpoint.conn_id, key=endpoint.api_key)
 
     @contextlib.contextmanager
     def download(self, url: str, byte_range: str | None) -> Iterator[requests.Response]:

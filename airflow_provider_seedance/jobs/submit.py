@@ -163,7 +163,7 @@ def _submit(
     record, lost = pay(
         hook,
         store,
-        CreateGeneration(encode_body(body), request.item_names, request.texts),
+        CreateGeneration(encode_body(body), request.item_names, request.secrets),
         SubmissionRecord(digest, hook.clock.now(), "intent", tries.first, max_tries=tries.most),
         summary=_summary(request),
         on_ambiguous_submission=on_ambiguous_submission,

@@ -130,13 +130,15 @@ def complete_asset(hook: SeedanceHook, event: object) -> tuple[str, Finished, As
     return asset_id, finished, hook.get_asset(asset_id) if fetched else None
 
 
-def require_generation(finished: Finished, generation: Generation | None, *, secrets: Iterable[str] = ()) -> Generation:
+def require_generation(
+    finished: Finished, generation: Generation | None, *, secrets: Iterable[str] | None = None
+) -> Generation:
     """
     Return the generation of a wait that succeeded, and count how the wait ended.
 
     :param finished: How it ended.
     :param generation: What the service reported; None if it could not be queried.
-    :param secrets: What a message must not contain, such as the prompt.
+    :param secrets: What a message must not contain, such as the prompt; None if that is not known.
     :raises SeedanceError: The typed exception of any other outcome.
     """
     if finished.outcome == "succeeded" and generation is not None:

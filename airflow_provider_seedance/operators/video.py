@@ -304,7 +304,7 @@ class SeedanceGenerateVideoOperator(PollingTask, GenerationTask, BaseOperator):
         built = _built(request)
         is_refunded = finished.outcome == "failed"
         with telling("" if is_refunded else self._what_next(generation_id)):
-            generation = require_generation(finished, generation, secrets=built.texts if built else ())
+            generation = require_generation(finished, generation, secrets=built.secrets if built else None)
         store.mark_delivered(generation_id, self.tries(context))
         self._keep_lineage_facts(generation, request=built)
         self.video_link = Redacted(generation.video_url or "")

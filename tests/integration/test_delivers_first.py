@@ -48,13 +48,15 @@ def task_that_becomes(changes: dict[str, Any], first_frame: Path) -> Task:
             "duration": 4,
             "first_frame": str(first_frame),
         }
+        given["first_frame"] = str(first_frame)
         if made:
             first_frame.unlink(missing_ok=True)
             given.update(changes)
         made.append(1)
         with DAG("given", render_template_as_native_obj=True):
             operator = SeedanceGenerateVideoOperator(task_id="generate", **given)
-        operator.render_template_fields({"none": None})  # type: ignore[arg-type]
+        context: Any = {"none": None}
+        operator.render_template_fields(context)
         return operator
 
     return Task(make)
