@@ -103,7 +103,7 @@ class SeedanceRateLimitError(SeedanceError):
 
 
 class SeedanceServiceError(SeedanceError):
-    """The service, or the network on the way to it, failed: a 5xx, a broken connection, a response without JSON."""
+    """The service, a storage or the network on the way failed: a 5xx, a broken connection, a response without JSON."""
 
 
 class SeedanceTransportError(SeedanceServiceError):

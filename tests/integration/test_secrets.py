@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import traceback
 from collections.abc import Callable, Iterator
@@ -272,4 +273,34 @@ def test_places_in_rendered_fields_and_lineage(service: Emulator, channels: Chan
             transfer_result=result,
         )
         channels.shown.append(repr(operator_lineage(facts)))
+    channels.check()
+
+
+def test_key_in_rendered_fields(service: Emulator, channels: Channels) -> None:
+    with DAG("secrets"):
+        operator = video(prompt="{{ conn }}", extra_body={"a": ["{{ conn }}"]}, model="{{ conn }}")
+    context: Any = {"conn": SeedanceHook.get_connection("seedance_default").password}
+    operator.render_template_fields(context)
+    channels.shown.append(json.dumps(_serialize_rendered_fields(operator)))
+    channels.check()
+
+
+@pytest.mark.parametrize("kind", ["aws", "http", "", "generic"])
+def test_key_of_another_type_of_connection_is_not_sent(
+    emulator: Emulator, connect: Callable[..., None], channels: Channels, kind: str
+) -> None:
+    connect(host=emulator.url, password=KEY, conn_type=kind)
+    with channels.failure():
+        SeedanceHook().list_models()
+
+    async def query() -> None:
+        async with SeedanceHook().shared_client() as client:
+            await client.get_generation("asyntask_1")
+
+    with channels.failure():
+        asyncio.run(query())
+    with channels.failure():
+        Task(lambda: video()).run()
+    assert SeedanceHook().test_connection()[0] is False
+    assert emulator.requests() == []
     channels.check()
