@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,7 +42,7 @@ PLACES = {
     "local": f"/no/such.png?X-Amz-Signature={SIGNATURE}",
 }
 #: What must not be found anywhere.
-PIECES = (KEY, "violet", "walrus", "timbuktu", "海象", "topsecret", "zanzibar", "bloopers", "c0ffee5a1f")
+PIECES = (KEY, "violet", "walrus", "timbuktu", "海象", r"\u6d77", "topsecret", "zanzibar", "bloopers", "c0ffee5a1f")
 
 #: How a service quotes a prompt.
 QUOTES: dict[str, Callable[[str], str]] = {
@@ -149,10 +150,20 @@ def test_failed_generation(
 
 def test_failed_generation_whose_request_cannot_be_built_any_more(service: Emulator, channels: Channels) -> None:
     service.fault(route="generation", count=0, fail={"code": "Oops", "message": echo(str)})
-    prompts = iter([PROMPT, None])
-    task = Task(lambda: video(prompt=next(prompts), extra_body=None))
+    made: list[int] = []
+
+    def make() -> SeedanceGenerateVideoOperator:
+        made.append(1)
+        operator = video(extra_body=None)
+        if len(made) > 1:
+            operator.rendered_to_none = ("prompt",)
+        return operator
+
+    task = Task(make)
     with channels.failure():
         task.run()
+    assert len(made) == 2
+    assert "Oops" in channels.shown[0]
     channels.task(task)
     channels.check()
 
@@ -303,4 +314,16 @@ def test_key_of_another_type_of_connection_is_not_sent(
         Task(lambda: video()).run()
     assert SeedanceHook().test_connection()[0] is False
     assert emulator.requests() == []
+    channels.check()
+
+
+def test_path_of_a_saved_video_is_pushed_without_its_signature(
+    service: Emulator, channels: Channels, tmp_path: Path
+) -> None:
+    generation_id = submitted()
+    service.finish()
+    path = f"file://{tmp_path}/v.mp4?X-Amz-Signature={SIGNATURE}"
+    task = Task(lambda: SeedanceToObjectStorageOperator(task_id="t", generation=generation_id, path=path))
+    assert task.run()["path"] == f"file://{tmp_path}/v.mp4?[redacted]"
+    channels.task(task)
     channels.check()
