@@ -70,6 +70,6 @@ clean: ## remove what make and the tools have made
 
 .PHONY: python
 python:
-	@if [ -z "$(PYTHON)" ]; then \
+	@if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	echo "Python 3.11 or newer is needed, as python3.11 or python3, or named: make PYTHON=/path/to/python" >&2; \
 	exit 1; fi

@@ -111,7 +111,7 @@ class SeedanceRateLimitError(SeedanceError):
 
 
 class SeedanceServiceError(SeedanceError):
-    """The service, or the network on the way to it, failed: a 5xx, a broken connection, a response without JSON."""
+    """The service, a storage or the network on the way failed: a 5xx, a broken connection, a response without JSON."""
 
 
 class SeedanceTransportError(SeedanceServiceError):
@@ -130,7 +130,7 @@ class SeedanceEventError(SeedanceServiceError):
     """
     A trigger sent an event that this release cannot read, usually because triggerer and worker run different releases.
 
-    The submission's record is kept, so a retry finds the generation at no new cost.
+    The submission's record is kept, if there is one: a retry then finds the generation at no new cost.
     """
 
 
@@ -163,7 +163,7 @@ class SeedanceTimeoutError(SeedanceError):
     """
     The timeout expired before the generation finished.
 
-    It keeps running and is billed; a retry or clearing the task re-attaches.
+    It keeps running and is billed. The message says how to go on with it.
     """
 
 

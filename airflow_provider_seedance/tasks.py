@@ -7,15 +7,24 @@ parsed every few seconds, and pays for what its imports load.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow.providers.common.compat.sdk import AirflowSkipException
+
 from airflow_provider_seedance.api.parse import as_mapping
+from airflow_provider_seedance.api.recovery import what_next
 from airflow_provider_seedance.api.redact import Redacted, wrap
 from airflow_provider_seedance.api.values import GAVE_NOTHING, is_nothing, path_text, refuse, shown
 from airflow_provider_seedance.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_seedance.exceptions import (
+    SeedanceError,
+    SeedanceServiceError,
+    SeedanceTimeoutError,
+)
 from airflow_provider_seedance.links import SeedanceVideoLink
 from airflow_provider_seedance.telemetry.lineage_facts import LineageFacts
 from airflow_provider_seedance.version_compat import arguments_of, first_try_since_cleared, mapped_task
@@ -35,6 +44,21 @@ if TYPE_CHECKING:
 DEFAULT_CONN_ID = "seedance_default"
 #: Seconds after the poller's deadline at which Airflow fails the deferral, in case the trigger is lost.
 DEFERRAL_BACKSTOP = 300.0
+#: Stands for an id that is not known, in messages.
+UNKNOWN_ID = "(its id is in the log)"
+#: What Airflow resumes a task with instead of a method if its deferral failed, and the reason if it timed out.
+_DEFERRAL_FAILED = "__fail__"
+_DEFERRAL_TIMED_OUT = "Trigger timeout"
+
+
+@contextmanager
+def telling(sentence: str) -> Iterator[None]:
+    """Add a sentence to the message of any error of ours."""
+    try:
+        yield
+    except SeedanceError as e:
+        e.args = (f"{e} {sentence}".rstrip(),)
+        raise
 
 
 class SeedanceTask:
@@ -49,12 +73,25 @@ class SeedanceTask:
     rendered_to_nothing: tuple[str, ...] = ()
     #: The texts that the Dag's own code gives; None until the task is rendered: then every value is the code's own.
     texts_of_dag: frozenset[str] | None = None
+    #: Template fields that only a payment needs: a video that is paid for is delivered whatever they render to.
+    fields_to_submit: Collection[str] = ()
+    #: Why a field of :attr:`fields_to_submit` could not be rendered.
+    render_errors: Mapping[str, Exception] = {}
 
-    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], *args: Any, **kwargs: Any
+    ) -> None:
         """Render as Airflow does, then redact: the one step that mapped and plain operators share."""
-        given, texts = _given_fields(self), frozenset(_texts_of_dag(self))
-        super()._do_render_template_fields(parent, *args, **kwargs)  # type: ignore[misc]
+        given, texts, errors = _given_fields(self), frozenset(_texts_of_dag(self)), {}
+        for name in template_fields:
+            try:
+                super()._do_render_template_fields(parent, (name,), *args, **kwargs)  # type: ignore[misc]
+            except Exception as e:
+                if parent is not self or name not in self.fields_to_submit:
+                    raise
+                errors[name] = e
         if parent is self:
+            self.render_errors = errors
             self.rendered_to_nothing = tuple(name for name in given if is_nothing(getattr(self, name)))
             self.texts_of_dag = texts
             for name in self.template_fields:
@@ -62,11 +99,15 @@ class SeedanceTask:
 
     def require_rendered(self, names: Sequence[str]) -> None:
         """
-        Check that no given value rendered to nothing.
+        Check that every given value was rendered, and to something.
 
         :param names: The fields to check.
         :raises SeedanceRequestError: One was given a value, and it rendered to nothing.
+        :raises Exception: One could not be rendered; this is why.
         """
+        for name, error in self.render_errors.items():
+            if name in names:
+                raise error
         for name in self.rendered_to_nothing:
             if name in names:
                 rendered = shown(getattr(self, name))
@@ -145,6 +186,34 @@ class PollingTask(SeedanceTask):
     """Mixin for tasks that wait: polls once, then defers or waits in the worker."""
 
     deferrable: bool
+    #: Whether the next try finds what this one waits for; that of a sensor is its argument.
+    reattaches = True
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume after a deferral. One that failed in Airflow itself names what was waited for."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
+        except Exception as e:
+            if next_method != _DEFERRAL_FAILED or isinstance(e, AirflowSkipException):
+                raise
+            raise self._deferral_error(context, (next_kwargs or {}).get("error") == _DEFERRAL_TIMED_OUT) from e
+
+    def _deferral_error(self, context: Context, timed_out: bool) -> SeedanceError:
+        """Return the error of a deferral that failed in Airflow itself: no event came of it."""
+        noun, subject_id = self._waited_for(context)
+        further = what_next(noun, subject_id, reattaches=self.reattaches)
+        if not timed_out:
+            return SeedanceServiceError(
+                f"The trigger that waited for {noun} {subject_id} failed in the triggerer: see the log above. {further}"
+            )
+        return SeedanceTimeoutError(
+            f"The task was deferred until {noun} {subject_id} finishes, and no triggerer reported its end in time. Is "
+            f"a triggerer running (airflow triggerer), with this provider installed? {further}"
+        )
+
+    def _waited_for(self, context: Context) -> tuple[str, str]:
+        """Return the noun and the id of what a deferral waited for."""
+        raise NotImplementedError
 
     def _wait(self, poller: BasePoller[Waited], state: Waited | None = None) -> tuple[Finished, Waited | None]:
         """
@@ -171,20 +240,20 @@ class PollingTask(SeedanceTask):
         )
         seconds = max(poller.deadline - self.clock.now(), 0) + DEFERRAL_BACKSTOP
         self.defer(  # type: ignore[attr-defined]
-            trigger=_trigger(poller, self.seedance_conn_id),
+            trigger=_trigger(poller, self.seedance_conn_id, reattaches=self.reattaches),
             method_name="execute_complete",
             timeout=timedelta(seconds=seconds),
         )
         raise AssertionError("defer() raises")
 
 
-def _trigger(poller: BasePoller[Any], conn_id: str) -> Any:
+def _trigger(poller: BasePoller[Any], conn_id: str, *, reattaches: bool) -> Any:
     from airflow_provider_seedance.api.polling import AssetPoller
     from airflow_provider_seedance.triggers.asset import SeedanceAssetTrigger
     from airflow_provider_seedance.triggers.generation import SeedanceGenerationTrigger
 
     trigger_type = SeedanceAssetTrigger if isinstance(poller, AssetPoller) else SeedanceGenerationTrigger
-    return trigger_type.of(poller, conn_id)
+    return trigger_type.of(poller, conn_id, reattaches=reattaches)
 
 
 class GenerationTask(SeedanceTask):

@@ -144,6 +144,7 @@ class Task:
             run_id=self.run_id,
             map_index=-1,
             get_task_states=lambda **query: {self.run_id: {operator.task_id: self.state}},
+            xcom_pull=lambda task_ids, key, map_indexes: self.xcom.get(key),
             xcom_push=lambda key, value: self.xcom.__setitem__(key, value),
             get_first_reschedule_date=lambda context: self.first_reschedule,
         )

@@ -86,7 +86,7 @@ class CreateGeneration(PaidCall):
 
     :param payload: The request as JSON, from :func:`~airflow_provider_seedance.api.request.encode_body`.
     :param item_names: The parameter behind each item of the request's ``content``, for messages.
-    :param secrets: What messages must not contain, such as the prompt.
+    :param secrets: Texts of which messages must not quote anything, such as the prompt.
     """
 
     path = GENERATIONS_PATH
@@ -121,7 +121,7 @@ class GetGeneration(Call[Generation]):
     def read(self, response: Response) -> Generation:
         if response.status == 200 and isinstance(response.body, Mapping):
             return Generation.from_response(response.body, generation_id=self.generation_id)
-        raise error_from(response)
+        raise error_from(response, secrets=None)
 
 
 @dataclass(frozen=True)

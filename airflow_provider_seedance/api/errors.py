@@ -184,12 +184,15 @@ def is_asset_not_ready(detail: ErrorDetail) -> bool:
     return detail.mentions(_ASSET_MISSING) or detail.mentions(_ASSET_UNREADY)
 
 
-def error_from(response: Response, *, secrets: Iterable[str] = (), item_names: Sequence[str] = ()) -> SeedanceError:
+def error_from(
+    response: Response, *, secrets: Iterable[str] | None = (), item_names: Sequence[str] = ()
+) -> SeedanceError:
     """
     Build the typed exception for a response that is an error.
 
     :param response: The response.
-    :param secrets: What must not appear in the message either, such as the prompt.
+    :param secrets: What must not appear in the message either, such as the prompt. None if the service may quote a
+        prompt that is not known here: then the message has its codes and none of its text.
     :param item_names: The operator's parameter behind each item of the request's ``content``.
     :returns: The exception, for the caller to raise.
     """
@@ -199,7 +202,7 @@ def error_from(response: Response, *, secrets: Iterable[str] = (), item_names: S
         error = _not_json(status)
     else:
         detail = detail or ErrorDetail()
-        said = redact(detail.message, secrets=(*response.secrets, *secrets))
+        said = "" if secrets is None else redact(detail.message, secrets=secrets)
         code = f", {detail.code}" if detail.code else ""
         quoted = f"HTTP {status}{code}{f': {said}' if said else ''}"
         item = _item(detail, item_names)
@@ -299,7 +302,7 @@ def _by_status(status: int, detail: ErrorDetail, quoted: str, item: str | None) 
         return SeedanceRequestError(
             f"The service refused the request ({quoted}). Correct it; repeating it cannot succeed.", field=item
         )
-    return SeedanceServiceError(f"The service failed ({quoted}). A retry may succeed.")
+    return SeedanceServiceError(f"The service failed ({quoted}).")
 
 
 def _moderation(detail: ErrorDetail, quoted: str, item: str | None) -> SeedanceModerationError:

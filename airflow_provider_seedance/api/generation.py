@@ -25,6 +25,7 @@ from airflow_provider_seedance.api.parse import (
     as_mapping,
     as_number,
     as_text,
+    as_word,
 )
 from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.api.response import Response
@@ -100,7 +101,7 @@ class Generation:
         task = _unwrap(body)
         if task is None:
             if read_error(body) is not None:
-                raise error_from(Response(200, body))
+                raise error_from(Response(200, body), secrets=None)
             raise SeedanceServiceError("The service's response does not describe a generation.")
         return _read(task, generation_id)
 
@@ -175,17 +176,20 @@ class Generation:
             "metadata": dict(self.metadata),
         }
 
-    def to_error(self, *, secrets: Iterable[str] = ()) -> SeedanceError:
+    def to_error(self, *, secrets: Iterable[str] | None = None) -> SeedanceError:
         """
         Build the typed exception for a failed generation.
 
-        :param secrets: What must not appear in the message, such as the prompt.
+        :param secrets: What must not appear in the message, such as the prompt. None if the prompt is not known: then
+            the message has the service's code and none of its text, which may quote the prompt.
         """
         detail = self.failure or ErrorDetail()
-        said = redact(detail.message, secrets=secrets)
+        reason = self.failure_reason
+        said = detail.message if secrets is None else redact(detail.message, secrets=secrets)
+        if said and secrets is None:
+            said = f"{reason}; the service's text is left out, since it may quote the prompt"
         quoted = ": ".join(filter(None, (detail.code, said))) or "the service gave no reason"
         what = f"Generation {self.generation_id} failed ({quoted})."
-        reason = self.failure_reason
         error: SeedanceError
         if reason in _MODERATION and _blames_input(detail):
             error = SeedanceInputModerationError(
@@ -199,7 +203,7 @@ class Generation:
             )
         else:
             error = SeedanceGenerationFailedError(
-                f"{what} {_REFUNDED} A retry submits it again.",
+                f"{what} {_REFUNDED} Another try may pass.",
                 generation_id=self.generation_id,
                 reason=reason,
             )
@@ -232,8 +236,8 @@ def _read(task: Mapping[str, Any], generation_id: str | None) -> Generation:
     inner = as_mapping(task.get("data"))
     content = as_mapping(inner.get("content"))
     usage = as_mapping(inner.get("usage"))
-    status = (as_text(task.get("status")) or "").upper()
-    inner_status = (as_text(inner.get("status")) or "").lower()
+    status = _status(task).upper()
+    inner_status = _status(inner).lower()
     state = _state(status, inner_status, content)
     known: dict[str, Any] = {
         "generation_id": generation_id or as_id(task.get("task_id")) or as_id(task.get("id")),
@@ -250,9 +254,9 @@ def _read(task: Mapping[str, Any], generation_id: str | None) -> Generation:
         video_url=_video_url(task, content) if state == "succeeded" else None,
         last_frame_url=as_http_url(content.get("last_frame_url")),
         original_video_url=as_http_url(task.get("original_result_url")),
-        model=as_text(inner.get("model")) or as_text(task.get("model")),
-        resolution=as_text(inner.get("super_resolution")) or as_text(inner.get("resolution")),
-        ratio=as_text(inner.get("ratio")),
+        model=as_word(inner.get("model")) or as_word(task.get("model")),
+        resolution=as_word(inner.get("super_resolution")) or as_word(inner.get("resolution")),
+        ratio=as_word(inner.get("ratio")),
         duration=_whole(as_number(inner.get("duration"))),
         seed=as_int(inner.get("seed")),
         total_tokens=as_int(usage.get("total_tokens")),
@@ -262,6 +266,12 @@ def _read(task: Mapping[str, Any], generation_id: str | None) -> Generation:
         failure=_failure(task, inner) if state == "failed" or inner_status.upper() in _FAILURE else None,
         metadata=_metadata(task, inner, usage),
     )
+
+
+def _status(node: Mapping[str, Any]) -> str:
+    """Return a status, which is a word: a longer text may hold what must not be shown."""
+    text = as_text(node.get("status"))
+    return "" if text is None else as_word(text) or "unreadable"
 
 
 def _state(status: str, inner_status: str, content: Mapping[str, Any]) -> State:
@@ -319,7 +329,7 @@ def _as_error(source: object) -> object:
 
 def _metadata(task: Mapping[str, Any], inner: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "action": as_text(task.get("action")),
+        "action": as_word(task.get("action")),
         "upstream_id": as_id(inner.get("id")),
         "original_video_url": as_http_url(task.get("original_result_url")),
         "started_at": iso(as_epoch(task.get("start_time"))),
@@ -331,6 +341,6 @@ def _metadata(task: Mapping[str, Any], inner: Mapping[str, Any], usage: Mapping[
         value = inner.get(name)
         number = as_number(value)
         found[name] = (
-            as_bool(value) if isinstance(value, bool) else _whole(number) if number is not None else as_text(value)
+            as_bool(value) if isinstance(value, bool) else _whole(number) if number is not None else as_word(value)
         )
     return {name: value for name, value in found.items() if value is not None}

@@ -118,7 +118,7 @@ def read_paid_answer(
     error = error_from(response, secrets=secrets, item_names=item_names)
     if 200 <= status < 300:
         said = f": {error}" if read_error(response.body) else "."
-        odd = _odd_id(response.body, secrets=(*response.secrets, *secrets))
+        odd = _odd_id(response.body, secrets=secrets)
         what = "an id that cannot be queried" if odd else "no id"
         error = SeedanceServiceError(f"The service answered HTTP {status} with {what}{said}", status=status)
         return PaidAnswer("lost", odd, error)

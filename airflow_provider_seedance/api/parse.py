@@ -11,6 +11,7 @@ from typing import Any
 
 #: What an id may look like: opaque, and safe in a URL path (contract.md#create-response).
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,255}")
+_WORD = re.compile(r"[\w.:/+-]{1,100}")
 #: Characters; a longer string is not parsed as nested JSON.
 _MAX_NESTED = 100_000
 
@@ -18,6 +19,12 @@ _MAX_NESTED = 100_000
 def as_text(value: object) -> str | None:
     """Return a non-empty stripped string, or None."""
     return value.strip() or None if isinstance(value, str) else None
+
+
+def as_word(value: object) -> str | None:
+    """Return a word without blanks, such as a model or a status, or None: a text may hold what must not be shown."""
+    text = as_text(value)
+    return text if text and _WORD.fullmatch(text) else None
 
 
 def as_number(value: object) -> float | None:

@@ -112,7 +112,7 @@ class BasePoller(Generic[Waited]):
 
     #: What is waited for, in messages.
     noun = ""
-    #: Appended to messages if the wait ends before the job does: its state, and what a retry does.
+    #: Appended to messages if the wait ends before the job does: its state. What a retry does is for the task to say.
     unfinished = ""
     #: Likely causes of "not found".
     unknown = ""
@@ -266,7 +266,7 @@ class GenerationPoller(BasePoller[Generation]):
     """Turns each poll of a generation into a decision. Parameters as :class:`BasePoller`."""
 
     noun = "Generation"
-    unfinished = "It keeps running and is billed; a retry or clearing the task re-attaches."
+    unfinished = "It keeps running and is billed."
     unknown = "a wrong id, another account's, or older than the roughly 7 days that records are kept"
 
     def __init__(
@@ -313,7 +313,7 @@ class AssetPoller(BasePoller[Asset]):
     """Turns each poll of an asset into a decision. Parameters as :class:`BasePoller`."""
 
     noun = "Asset"
-    unfinished = "The service keeps it under this id, which SeedanceAssetSensor waits for at no cost."
+    unfinished = "The service keeps it."
     unknown = "a wrong id, another key's, or its processing failed"
     grace = ASSET_NOT_FOUND_GRACE
 
@@ -347,13 +347,15 @@ def _word(error: SeedanceError) -> str:
     return error.code or (f"HTTP {error.status}" if error.status else type(error).__name__)
 
 
-def generation_error(finished: Finished, generation: Generation | None, secrets: Iterable[str] = ()) -> SeedanceError:
+def generation_error(
+    finished: Finished, generation: Generation | None, secrets: Iterable[str] | None = None
+) -> SeedanceError:
     """
     Build the typed exception of a wait for a generation that did not succeed.
 
     :param finished: How it ended.
     :param generation: What the service reported, if it could be asked: its text says more than an event may.
-    :param secrets: What the message must not contain, such as the prompt.
+    :param secrets: What the message must not contain, such as the prompt; None if that is not known.
     """
     if finished.outcome != "failed":
         return _unfinished_error(finished)
@@ -413,15 +415,14 @@ def from_event(event: object, *, key: str = "generation_id") -> tuple[str, Finis
     :raises SeedanceEventError: It is not one of ours, or of a version that this release does not know. The submission's
         record is untouched, so a retry polls by itself.
     """
-    again = "Retrying the task polls in the worker and costs nothing."
     if not isinstance(event, Mapping):
-        raise SeedanceEventError(f"The trigger's event is unreadable ({type(event).__name__}). {again}")
+        raise SeedanceEventError(f"The trigger's event is unreadable ({type(event).__name__}).")
     if event.get("version") != EVENT_VERSION:
         raise SeedanceEventError(
             f"The trigger's event has version {event.get('version')!r}; this release reads version {EVENT_VERSION}. "
-            f"Run the same version of airflow-provider-seedance on triggerers and workers. {again}"
+            "Run the same version of airflow-provider-seedance on triggerers and workers."
         )
     subject_id, outcome = event.get(key), event.get("outcome")
     if not isinstance(subject_id, str) or outcome not in _OUTCOMES:
-        raise SeedanceEventError(f"The trigger's event lacks an id or a known outcome. {again}")
+        raise SeedanceEventError("The trigger's event lacks an id or a known outcome.")
     return subject_id, Finished(outcome, str(event.get("reason") or ""), str(event.get("message") or ""))

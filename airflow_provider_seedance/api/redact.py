@@ -10,15 +10,28 @@ from typing import Any
 MAX_QUOTED = 500
 
 _MARK = "[redacted]"
-_LINK = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)(?:[^\s/@:\"'<>]*:[^\s/@\"'<>]*@)?([^\s\"'<>?#]+)(?:[?#][^\s\"'<>]*)?")
-_HAS_QUERY = re.compile(r"[?#]")
+#: A link, also as JSON escapes it: its scheme, what stands before a host, the host and path, and the query.
+_LINK = re.compile(
+    r"(?i)\b([a-z][a-z0-9+.-]{0,30}):((?:\\*/){2})(?:([^\s/\"'<>?#]*)@)?([^\s\"'<>?#]*)([?#][^\s\"'<>]*)?"
+)
+#: Storages whose links name a connection or a container before the host; anything else there is a credential.
+_STORAGES = frozenset(
+    ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "wasb", "wasbs", "oss", "file", "local", "seedance")
+)
 _DATA_URI = re.compile(r"(?i)(data:[a-z0-9.+/-]*(?:;[a-z0-9=.+-]*)*,)[^\s\"'<>)]+")
 _KEY = re.compile(r"(?i)\b(sk-|bearer\s+)[\w.~+/=-]{16,}")
 _BASE64_RUN = re.compile(r"[A-Za-z0-9+/_-]{200,}={0,2}")
 #: Query parameters left behind when a link was cut in two by the text around it.
 _SIGNATURE = re.compile(
-    r"(?i)\b((?:x-(?:amz|tos|goog|oss)-[a-z-]+|signature|sig|ossaccesskeyid|awsaccesskeyid|googleaccessid)=)[^\s&\"'<>]+"
+    r"(?i)\b((?:x-(?:amz|tos|goog|oss)-[a-z-]+|(?:[a-z]{1,20}[-_]){0,4}(?:signature|sig|token|auth_key|api_?key|password|secret)"
+    r"|ossaccesskeyid|awsaccesskeyid|googleaccessid)=)[^\s&\"'<>]+"
 )
+_ESCAPED = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|([nrtbf])|([\"'/\\]))")
+#: A word; scripts without blanks have one for each character.
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+#: Words in a row that give a secret text away, and the letters of a word that does so alone.
+_PHRASE = 3
+_TELLING = 8
 
 
 def redact(text: str, *, secrets: Iterable[str] = ()) -> str:
@@ -26,12 +39,47 @@ def redact(text: str, *, secrets: Iterable[str] = ()) -> str:
     Make a text fit for a log or an exception: without secrets, and not overly long.
 
     :param text: Any text, such as a service's response.
-    :param secrets: Exact strings that must not be in it either: the connection's key, the prompt.
+    :param secrets: Texts of which nothing telling may be in it either, however it is quoted: the prompt.
     """
-    for secret in sorted({s for s in secrets if len(s) >= 4}, key=len, reverse=True):
-        text = text.replace(secret, _MARK)
-    text = without_secrets(text)
+    text = without_secrets(_without_phrases(_unescaped(text), secrets))
     return text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "..."
+
+
+def _unescaped(text: str) -> str:
+    """Undo the escapes of JSON, of JSON in JSON too, so that a quoted text can be recognized."""
+    if "\\" not in text:
+        return text
+    plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[3] or " ", text)
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # characters that were two escapes
+
+
+def _without_phrases(text: str, secrets: Iterable[str]) -> str:
+    """
+    Remove what is quoted from a secret text: a few words in a row, or one long word.
+
+    A service quotes with its own blanks, in its own case, escaped or cut short, so no exact match would do.
+    """
+    telling = {phrase for secret in secrets for phrase in _phrases([word.lower() for word in _WORD.findall(secret)])}
+    words = list(_WORD.finditer(text)) if telling else []
+    plain = [word[0].lower() for word in words]
+    quoted = [False] * len(words)
+    for length in range(1, _PHRASE + 1):
+        for first in range(len(words) - length + 1):
+            if tuple(plain[first : first + length]) in telling:
+                quoted[first : first + length] = [True] * length
+    kept, end = [], 0
+    for at, word in enumerate(words):
+        if quoted[at]:
+            if at == 0 or not quoted[at - 1]:
+                kept += [text[end : word.start()], _MARK]
+            end = word.end()
+    return "".join([*kept, text[end:]])
+
+
+def _phrases(words: list[str]) -> set[tuple[str, ...]]:
+    length = min(_PHRASE, len(words))
+    phrases = {tuple(words[first : first + length]) for first in range(len(words) - length + 1) if words}
+    return phrases | {(word,) for word in words if len(word) >= _TELLING}
 
 
 def without_secrets(text: str) -> str:
@@ -44,8 +92,9 @@ def without_secrets(text: str) -> str:
 
 
 def _without_query(link: re.Match[str]) -> str:
-    query = f"?{_MARK}" if _HAS_QUERY.search(link[0]) else ""
-    return f"{link[1]}{link[2]}{query}"
+    scheme, slashes, user, place, query = link.groups()
+    named = f"{user}@" if user is not None and ":" not in user and scheme.lower() in _STORAGES else ""
+    return f"{scheme}:{slashes}{named}{place}{f'?{_MARK}' if query else ''}"
 
 
 class Redacted:

@@ -34,6 +34,9 @@ from airflow_provider_seedance.api.fingerprint import (
 )
 from airflow_provider_seedance.api.rules import check_rules, warnings_of
 
+#: Characters; a shorter text of ``extra_body`` gives nothing away, and would be found in any message.
+_SHORTEST_SECRET = 4
+
 
 def _parameter(
     take: Callable[[str, object], object],
@@ -163,8 +166,13 @@ class GenerationRequest:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The prompt, wherever it was given: what no message may contain."""
+        """The prompt, wherever it was given."""
         return () if self._content.text is None else (self._content.text,)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All texts of which no message may quote anything: the prompt, and those in ``extra_body``."""
+        return secrets_of(self.to_json())
 
     @property
     def prompt_fingerprint(self) -> str | None:
@@ -275,6 +283,15 @@ def fingerprint(request: GenerationRequest, conn_id: str) -> str:
     :returns: SHA-256 in hexadecimal, the same for every rendering of the same pre-signed link.
     """
     return digest((request.canonical(), conn_id))
+
+
+def secrets_of(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the texts of a request's body of which no message may quote anything; media are redacted by their form."""
+    items = body.get("content")
+    prompts = [item.get("text") for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
+    further = [value for name, value in body.items() if name not in _sent_parameters()]
+    long = (text for text in values.texts_in(further) if len(text) >= _SHORTEST_SECRET)
+    return (*values.texts_in(prompts), *long)
 
 
 def encode_body(body: Mapping[str, Any]) -> bytes:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 #: Characters that are kept of a body that is no JSON.
 MAX_TEXT = 1000
+#: Characters; a shorter key is none, and would be found in words that have nothing to do with it.
+_MIN_KEY = 8
 
 
 @dataclass(frozen=True)
@@ -19,14 +22,38 @@ class Response:
     :param body: The parsed JSON, or the beginning of the text if it is none.
     :param headers: By lower-case name.
     :param conn_id: The connection, named in remedies.
-    :param secrets: What no message may contain: the connection's key.
     """
 
     status: int
     body: object = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     conn_id: str = "seedance_default"
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of(cls, status: int, raw: bytes, headers: Mapping[str, str], *, conn_id: str, key: str) -> Response:
+        """
+        Read what a client received. If the service repeats the key, no value but a link has it from here on.
+
+        :param raw: The body.
+        :param headers: The headers.
+        :param conn_id: The connection.
+        :param key: The connection's key.
+        """
+        body = parse_body(raw)
+        keys = [form for form in (key, key.removeprefix("sk-")) if len(form) >= _MIN_KEY]
+        kept = {name.lower(): value for name, value in headers.items()}
+        if any(form.encode() in raw for form in keys) or b"\\" in raw:
+            body = _without_keys(body, keys)
+        return cls(status, body, {name: str(_without_keys(kept[name], keys)) for name in kept}, conn_id)
+
+
+def _without_keys(node: Any, keys: Sequence[str]) -> Any:
+    if isinstance(node, str) and not node.lower().startswith(("https://", "http://")):
+        for key in keys:
+            node = node.replace(key, "[redacted]")
+    if isinstance(node, dict):
+        return {name: _without_keys(member, keys) for name, member in node.items()}
+    return [_without_keys(member, keys) for member in node] if isinstance(node, list) else node
 
 
 def parse_body(raw: bytes) -> object:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from airflow_provider_seedance.api.generation import State, iso
 from airflow_provider_seedance.api.parse import as_mapping, as_text
+from airflow_provider_seedance.api.recovery import what_next
 from airflow_provider_seedance.exceptions import SeedanceAmbiguousSubmissionError, SeedanceError, SeedanceServiceError
 
 Phase = Literal["intent", "submitted", "delivered", "reported"]
@@ -261,22 +262,28 @@ def _when(record: SubmissionRecord) -> str:
     return (iso(record.submitted_at) if record.submitted_at else None) or "an unknown time"
 
 
-def ambiguous_error(record: SubmissionRecord, kind: Kind = GENERATION, detail: str = "") -> SeedanceError:
+def ambiguous_error(
+    record: SubmissionRecord, kind: Kind = GENERATION, detail: str = "", *, reattaches: bool = True
+) -> SeedanceError:
     """
     Build the exception for a paid call whose response was lost.
 
     :param record: The record of the intent.
     :param kind: What was submitted.
     :param detail: What was seen of the response, redacted.
+    :param reattaches: Whether the task's next try finds the record.
     """
     when = _when(record)
     seen = f" ({detail.rstrip('.')})" if detail else ""
     if record.created_id is not None:
         what = f"failed{seen}, but names" if detail else "was accepted, and the service does not know"
+        then = "Clearing the task queries it again, and submits if it is still unknown."
+        if not reattaches:
+            then = what_next(kind.noun, record.created_id, reattaches=False)
         return SeedanceAmbiguousSubmissionError(
             f"A paid call was sent at {when} and {what} {kind.noun} {record.created_id}, which may be billed. "
             "Check that the connection's key is the one that submitted it, and look for it in the Starrise console. "
-            "Clearing the task queries it again, and submits if it is still unknown."
+            f"{then}"
         )
     if kind is GENERATION:
         remedy = (

@@ -13,7 +13,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
@@ -43,7 +43,16 @@ def refuse(field: str, what: str, remedy: str) -> NoReturn:
     :param remedy: What to change.
     :raises SeedanceRequestError: Always.
     """
-    raise SeedanceRequestError(redact(f"{field} {what}. {remedy}."), field=field)
+    raise SeedanceRequestError(redact(f"{field} {what}. {remedy}."), field=field) from None  # the cause may name a link
+
+
+def texts_in(node: object) -> Iterator[str]:
+    """Yield every text in a JSON value."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, Mapping | list | tuple):
+        for member in node.values() if isinstance(node, Mapping) else node:
+            yield from texts_in(member)
 
 
 def shown(value: object) -> str:

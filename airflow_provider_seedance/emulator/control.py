@@ -17,7 +17,7 @@ async def control(request: web.Request) -> web.Response:
     try:
         body = await request.json() if request.can_read_body else None
         answer = _answer(request.app[WORLD], request.method, request.match_info["name"], body)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         return web.json_response({"error": str(error)}, status=400)
     return web.json_response(answer)
 

@@ -53,6 +53,7 @@ class Generation:
     :param created: Unix seconds.
     :param ends: Unix seconds at which it succeeds or fails.
     :param fault: What happens to it.
+    :param size: Bytes of the JSON body, for which its memory is counted.
     :param answers_without_link: Number of ``SUCCESS`` responses so far that carried no link.
     """
 
@@ -68,6 +69,7 @@ class Generation:
     queries: int = 0
     downloads: int = 0
     answers_without_link: int = 0
+    size: int = 0
 
     @classmethod
     def create(

@@ -70,6 +70,10 @@ class Memory:
         found = self._read("facts")
         return found[0] if found else None
 
+    def drop(self, entry: Entry) -> None:
+        """Forget one entry."""
+        self._database.execute("DELETE FROM entry WHERE kind = ? AND id = ?", (type(entry).__name__, entry.id))
+
     def forget(self) -> None:
         """Forget everything."""
         self._database.execute("DELETE FROM entry")

@@ -6,6 +6,7 @@ pytest loads this module in every run if the provider is installed, so it import
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -35,4 +36,6 @@ def seedance_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
     with Emulator(**{"speed": _SPEED, **getattr(request, "param", {})}) as emulator:
         monkeypatch.setenv("AIRFLOW_CONN_SEEDANCE_DEFAULT", emulator.connection_json())
+        for name in ("no_proxy", "NO_PROXY"):  # a proxy in the environment cannot reach this machine's loopback
+            monkeypatch.setenv(name, ",".join(filter(None, (os.environ.get(name), "127.0.0.1,localhost,::1"))))
         yield emulator

@@ -93,7 +93,7 @@ async def create(request: web.Request) -> web.Response:
     body = parse_json(data)
     words = world.settings.moderate_input_words
     order = await asyncio.to_thread(rules.check, body, words, assets)  # checking media would block the event loop
-    generation = world.add(order, body)
+    generation = world.add(order, body, len(data))
     return web.json_response(
         {
             "id": generation.id,

@@ -68,8 +68,14 @@ async def serve(
     except BaseException:
         await runner.cleanup()
         raise
-    shown = f"[{host}]" if ":" in host else host
+    shown = _reachable(host)
     return runner, f"{'https' if ssl_context else 'http'}://{shown}:{runner.addresses[0][1]}"
+
+
+def _reachable(host: str) -> str:
+    """Return a host as it stands in an address; one that means all of this machine's is no address to call."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host
 
 
 @web.middleware

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,11 @@ from airflow_provider_seedance.emulator.rules import Order
 
 #: Number of requests that are remembered.
 _REMEMBERED_REQUESTS = 5_000
+#: Characters of a path or a header that are remembered.
+_REMEMBERED_TEXT = 500
+#: Number of generations that are remembered, and bytes of their bodies: pictures stand in them.
+_REMEMBERED_GENERATIONS = 10_000
+_REMEMBERED_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class World:
         if facts is not None:
             self.api_keys = set(facts["api_keys"])
             self.arrivals.update(facts["arrivals"])
+            self.forgotten.update(facts.get("forgotten", {}))
             self.links = LinkSigner(settings.link_ttl, facts["link_secret"], facts["link_epoch"])
         self._keep_facts()
 
@@ -71,6 +77,8 @@ class World:
         self.faults = FaultList()
         self.generations = {kept["id"]: Generation.from_json(kept) for kept in self.memory.entries(Generation)}
         self.arrivals: Counter[str] = Counter()
+        #: What the counters had of generations that are not remembered any more.
+        self.forgotten: Counter[str] = Counter()
         self.log: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED_REQUESTS)
         self.api_keys = set(self.settings.api_keys)
         processing = PROCESSING_SECONDS / self.settings.speed
@@ -81,6 +89,7 @@ class World:
             {
                 "api_keys": sorted(self.api_keys),
                 "arrivals": self.arrivals,
+                "forgotten": self.forgotten,
                 "link_secret": self.links.secret,
                 "link_epoch": self.links.epoch,
             }
@@ -124,27 +133,42 @@ class World:
         :param headers: The headers; the value of Authorization is not kept.
         """
         self.arrivals[route] += 1
-        kept = {name.lower(): value for name, value in headers.items()}
+        kept = {name.lower()[:_REMEMBERED_TEXT]: value[:_REMEMBERED_TEXT] for name, value in headers.items()}
+        path = path[:_REMEMBERED_TEXT]
         if "authorization" in kept:
             kept["authorization"] = "Bearer ***"
         self.log.append({"route": route, "method": method, "path": path, "headers": kept, "at": time.time()})
         self._keep_facts()
 
-    def add(self, order: Order, request: Mapping[str, Any]) -> Generation:
+    def add(self, order: Order, request: Mapping[str, Any], size: int) -> Generation:
         """
-        Create a generation and charge for it.
+        Create a generation and charge for it. The oldest are forgotten, as the service forgets them after some days.
 
         :param order: The checked request.
         :param request: The JSON body as it came.
+        :param size: Its bytes.
         :returns: The generation.
         """
         seconds = TYPICAL_SECONDS / self.settings.speed
         generation = Generation.create(order, request, time.time(), seconds, self.faults.take("generation"))
         if any(word in order.prompt for word in self.settings.moderate_output_words):
             generation.moderate()
+        generation.size = size
         self.generations[generation.id] = generation
         self.memory.keep(generation)
+        self._forget_oldest()
         return generation
+
+    def _forget_oldest(self) -> None:
+        size = sum(generation.size for generation in self.generations.values())
+        while len(self.generations) > 1 and (
+            len(self.generations) > _REMEMBERED_GENERATIONS or size > _REMEMBERED_BYTES
+        ):
+            oldest = self.generations.pop(next(iter(self.generations)))
+            size -= oldest.size
+            self.forgotten.update(_counted([oldest], oldest.ends))
+            self.memory.drop(oldest)
+            self._keep_facts()
 
     def add_fault(self, fault: Fault) -> None:
         """
@@ -173,20 +197,14 @@ class World:
     def stats(self) -> dict[str, Any]:
         """Return the counters, as :meth:`EmulatorControl.stats` describes them."""
         now = time.time()
-        made = list(self.generations.values())
-        refunded = [generation for generation in made if generation.status(now) == "FAILURE"]
-        refunded_tokens = sum(generation.total_tokens for generation in refunded)
+        counted = self.forgotten + _counted(self.generations.values(), now)
         return {
             "posts": self.arrivals["create"],
             "queries": self.arrivals["query"],
             "models": self.arrivals["models"],
             "downloads": self.arrivals["download"],
             "requests": {route: self.arrivals[route] for route in (*REQUEST_ROUTES, "unknown")},
-            "created": len(made),
-            "billed": len(made) - len(refunded),
-            "refunded": len(refunded),
-            "billed_tokens": sum(generation.total_tokens for generation in made) - refunded_tokens,
-            "refunded_tokens": refunded_tokens,
+            **{name: counted[name] for name in _COUNTED},
             **self.library.stats(),
         }
 
@@ -208,3 +226,15 @@ class World:
             }
             for generation in self.generations.values()
         ]
+
+
+_COUNTED = ("created", "billed", "refunded", "billed_tokens", "refunded_tokens")
+
+
+def _counted(generations: Iterable[Generation], now: float) -> Counter[str]:
+    """Count generations, as :meth:`EmulatorControl.stats` describes it."""
+    counted: Counter[str] = Counter()
+    for generation in generations:
+        kind = "refunded" if generation.status(now) == "FAILURE" else "billed"
+        counted.update({"created": 1, kind: 1, f"{kind}_tokens": generation.total_tokens})
+    return counted

@@ -41,7 +41,9 @@ from airflow_provider_seedance.api.media import (
     parse_data_uri,
     sniff_format,
 )
+from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.api.values import is_nothing, path_text, refuse, shown
+from airflow_provider_seedance.exceptions import SeedanceError, SeedanceServiceError
 from airflow_provider_seedance.files.places import check_place, storage_path
 
 log = logging.getLogger(__name__)
@@ -209,7 +211,7 @@ def _open_storage(value: str, item: str, kind: MediaKind | None = None) -> Itera
     One that is too large for its kind, if that is known and its storage says so, is refused unopened.
 
     Anything permanent that is in the way, here or in the block, is a request error. A storage that fails for a moment
-    raises its own error, so that the task's retries apply.
+    is an error that the task's retries apply to; its own text may contain the path's signature.
     """
     path = storage_path(value, item)
     check_place(path, value, item)
@@ -231,10 +233,13 @@ def _open_storage(value: str, item: str, kind: MediaKind | None = None) -> Itera
     except PermissionError:
         remedy = "Let the worker's user, or the storage's connection, read it"
         refuse(item, f"is {value!r}, which may not be read from here", remedy)
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        refuse(item, f"is {value!r}, which is longer than a path can be", "Correct the path")
+    except SeedanceError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            refuse(item, f"is {value!r}, which is longer than a path can be", "Correct the path")
+        problem = redact(f"{item} ({value!r}) cannot be read: {type(error).__name__}: {error}")
+        raise SeedanceServiceError(f"{problem}. A retry reads it again.") from None
 
 
 def _check_file(data: bytes, kind: MediaKind, found: str, item: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 
-from airflow_provider_seedance.api.response import Response, parse_body
+from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import SeedanceTransportError
 from airflow_provider_seedance.hooks.endpoint import Endpoint
 
@@ -30,13 +30,13 @@ def read_response(status: int, headers: Mapping[str, str], raw: bytes, endpoint:
     raw = _inflate(raw, headers.get("Content-Encoding", "").strip().lower(), limit, host)
     if len(raw) > limit:
         raise SeedanceTransportError(f"The response from {host} was too large.")
-    body = parse_body(raw)
+    said = {} if status == 200 else headers
+    response = Response.of(status, raw, said, conn_id=endpoint.conn_id, key=endpoint.api_key)
     ends_anywhere = "Content-Length" not in headers and "Transfer-Encoding" not in headers
-    if 200 <= status < 300 and ends_anywhere and isinstance(body, str):
+    if 200 <= status < 300 and ends_anywhere and isinstance(response.body, str):
         # the end of the connection is the end of such a body, and half an id looks like one
         raise SeedanceTransportError(f"{host} broke the connection off in the middle of its response.")
-    said = {} if status == 200 else {name.lower(): value for name, value in headers.items()}
-    return Response(status, body, said, endpoint.conn_id, (endpoint.api_key,))
+    return response
 
 
 def _inflate(raw: bytes, encoding: str, limit: int, host: str) -> bytes:

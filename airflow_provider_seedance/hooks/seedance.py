@@ -33,7 +33,8 @@ from airflow_provider_seedance.api.errors import is_transient, retry_in
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.api.ids import check_asset_id, check_generation_id
 from airflow_provider_seedance.api.links import read_link_answer
-from airflow_provider_seedance.api.request import encode_body
+from airflow_provider_seedance.api.redact import redact
+from airflow_provider_seedance.api.request import encode_body, secrets_of
 from airflow_provider_seedance.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_seedance.exceptions import (
     SeedanceError,
@@ -200,8 +201,7 @@ class SeedanceHook(BaseHook):
         :raises SeedanceAmbiguousSubmissionError: The response was lost: it may have been created and be billed.
         :raises SeedanceError: The typed exception of a refusal; nothing was created.
         """
-        texts = tuple(str(item["text"]) for item in body.get("content") or () if "text" in item)
-        return self._send_billed(CreateGeneration(encode_body(body), secrets=texts))
+        return self._send_billed(CreateGeneration(encode_body(body), secrets=secrets_of(body)))
 
     def get_generation(self, generation_id: str, *, attempts: int = READ_ATTEMPTS) -> Generation:
         """
@@ -250,14 +250,16 @@ class SeedanceHook(BaseHook):
         try:
             try:
                 models = self.list_models()
-                return True, f"The key is valid; {len(models)} models can be used with it."
+                if any("seedance" in model.lower() for model in models):  # other services have such a list too
+                    return True, f"The key is valid; {len(models)} models can be used with it."
             except (SeedanceRequestError, SeedanceServiceError, SeedanceNotFoundError):
-                self.get_generation("asyntask_connection_test", attempts=1)
-                return True, "The key is valid."
+                pass
+            self.get_generation("asyntask_connection_test", attempts=1)
         except SeedanceNotFoundError as e:
             return e.is_from_service, "The key is valid." if e.is_from_service else str(e)
         except Exception as e:
-            return False, str(e)
+            return False, redact(str(e))
+        return False, "The address answers as if it knew a generation that does not exist: is it the API's base URL?"
 
     # -- assets: the vendor's page shows the two that create; a service without another route says what to do instead
 

@@ -44,6 +44,19 @@ class SubmissionStore:
         if durable and self._store is None:
             log.info("Airflow has no task state store before 3.3: a retry submits and pays again.")
 
+    @property
+    def reattaches(self) -> bool:
+        """Whether the next try finds what this one paid for."""
+        return self._store is not None
+
+    def created_id(self) -> str | None:
+        """Return the recorded id for a message; None if it is not known, or cannot be read now."""
+        try:
+            record = self.get()
+        except Exception:
+            return None
+        return record.created_id if record is not None else None
+
     def get(self) -> SubmissionRecord | None:
         """
         Return the record, None if there is none.

@@ -103,7 +103,7 @@ def _after(earlier: SubmissionRecord | None, store: SubmissionStore, error: Seed
 def submit_or_attach(
     hook: SeedanceHook,
     store: SubmissionStore,
-    request: GenerationRequest | SeedanceError,
+    request: GenerationRequest | Exception,
     *,
     tries: Tries,
     on_ambiguous_submission: OnAmbiguous = "fail",
@@ -119,7 +119,7 @@ def submit_or_attach(
     :raises SeedanceError: The submission is refused, or a recorded generation cannot be queried.
     """
     record, generation = store.get(), None
-    if not isinstance(request, SeedanceError):
+    if not isinstance(request, Exception):
         digest = fingerprint(request, hook.seedance_conn_id)
     else:
         digest = record.fingerprint if record is not None else ""
@@ -140,7 +140,7 @@ def submit_or_attach(
         remote, generation = _query(hook, record)
     log_decision(record, decision)
     if record is None or decision.action == "submit":
-        if isinstance(request, SeedanceError):
+        if isinstance(request, Exception):
             raise request
         settled = record is None or record.phase == "delivered" or remote == "failed"
         earlier = None if settled else record
@@ -178,7 +178,7 @@ def _submit(
     record, lost = pay(
         hook,
         store,
-        CreateGeneration(encode_body(body), request.item_names, request.texts),
+        CreateGeneration(encode_body(body), request.item_names, request.secrets),
         SubmissionRecord(digest, hook.clock.now(), "intent", tries.first, max_tries=tries.most),
         summary=_summary(request),
         earlier=earlier,
@@ -189,7 +189,7 @@ def _submit(
         return record
     if on_ambiguous_submission == "resubmit" and record.created_id is None:
         # The intent stays, so that the next try resubmits too.
-        raise ambiguous_error(record, store.kind, str(lost)) from lost
+        raise ambiguous_error(record, store.kind, str(lost), reattaches=store.reattaches) from lost
     raise reported(store, record.with_phase("reported"), str(lost)) from lost
 
 
@@ -209,7 +209,7 @@ def reported(store: SubmissionStore, record: SubmissionRecord, detail: str = "")
         store.put(record)
     except Exception as e:
         log.warning("It could not be recorded that this is raised: %s", type(e).__name__)
-    return ambiguous_error(record, store.kind, detail)
+    return ambiguous_error(record, store.kind, detail, reattaches=store.reattaches)
 
 
 def log_decision(record: SubmissionRecord | None, decision: SubmissionDecision) -> None:

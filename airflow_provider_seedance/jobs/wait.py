@@ -113,17 +113,14 @@ def complete_generation(hook: SeedanceHook, event: object) -> tuple[str, Finishe
     :returns: The id, how the wait ended, and the generation; None if there is nothing to fetch, or if the reason of its
         failure cannot be fetched.
     :raises SeedanceEventError: The event cannot be read.
-    :raises SeedanceError: It succeeded but cannot be fetched; a retry does so at no new cost.
+    :raises SeedanceError: It succeeded but cannot be fetched.
     """
     generation_id, finished = from_event(event)
     generation = None
     if finished.outcome == "succeeded":
         generation = hook.requery_generation(generation_id)
         if generation.video_url is None:
-            raise SeedanceServiceError(
-                f"Generation {generation_id} succeeded, but the service returned no link to it. A retry queries it "
-                "again, at no new cost."
-            )
+            raise SeedanceServiceError(f"Generation {generation_id} succeeded, but the service returned no link to it.")
     elif finished.outcome == "failed":
         try:
             generation = hook.get_generation(generation_id)
@@ -150,13 +147,15 @@ def complete_asset(hook: SeedanceHook, event: object) -> tuple[str, Finished, As
     return asset_id, finished, asset
 
 
-def require_generation(finished: Finished, generation: Generation | None, *, secrets: Iterable[str] = ()) -> Generation:
+def require_generation(
+    finished: Finished, generation: Generation | None, *, secrets: Iterable[str] | None = None
+) -> Generation:
     """
     Return the generation of a wait that succeeded, and count how the wait ended.
 
     :param finished: How it ended.
     :param generation: What the service reported; None if it could not be queried.
-    :param secrets: What a message must not contain, such as the prompt.
+    :param secrets: What a message must not contain, such as the prompt; None if that is not known.
     :raises SeedanceError: The typed exception of any other outcome.
     """
     if finished.outcome == "succeeded" and generation is not None:

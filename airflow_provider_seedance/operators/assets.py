@@ -10,10 +10,19 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_seedance.api.ids import check_asset_id
 from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL
+from airflow_provider_seedance.api.parse import as_id, as_mapping
+from airflow_provider_seedance.api.recovery import what_next
 from airflow_provider_seedance.api.redact import unwrap
 from airflow_provider_seedance.api.values import check_choice, check_switches, check_waits
 from airflow_provider_seedance.exceptions import SeedanceNotFoundError
-from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, PayingTask, PollingTask, SeedanceTask
+from airflow_provider_seedance.tasks import (
+    DEFAULT_CONN_ID,
+    UNKNOWN_ID,
+    PayingTask,
+    PollingTask,
+    SeedanceTask,
+    telling,
+)
 from airflow_provider_seedance.version_compat import (
     DEFAULT_DEFERRABLE,
     fail_without_retry,
@@ -35,6 +44,8 @@ IfChanged = Literal["create", "fail"]
 class _AssetOperator(SeedanceTask, BaseOperator):
     """What the operators here share: the connection, and the record of what was created."""
 
+    reattaches = True
+
     def __init__(self, *, seedance_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**with_retry_policy(kwargs))
         self.seedance_conn_id = seedance_conn_id
@@ -42,7 +53,9 @@ class _AssetOperator(SeedanceTask, BaseOperator):
     def _store(self, context: Context, kind: Kind) -> SubmissionStore:
         from airflow_provider_seedance.jobs.store import SubmissionStore
 
-        return SubmissionStore(context, kind, clock=self.clock)
+        store = SubmissionStore(context, kind, clock=self.clock)
+        self.reattaches = store.reattaches
+        return store
 
 
 class SeedanceCreateAssetGroupOperator(PayingTask, _AssetOperator):
@@ -181,10 +194,20 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Fetch the asset that the trigger's event is about, and return the result or raise its error."""
+        from airflow_provider_seedance.api.submission import ASSET
         from airflow_provider_seedance.jobs.wait import complete_asset
 
         with fail_without_retry():
-            return self._result(context, self._active(*complete_asset(self.hook, event)))
+            store = self._store(context, ASSET)
+            known = as_id(as_mapping(event).get("asset_id")) or store.created_id() or UNKNOWN_ID
+            with telling(what_next("asset", known, reattaches=store.reattaches)):
+                asset_id, finished, asset = complete_asset(self.hook, event)
+            return self._result(context, self._active(asset_id, finished, asset))
+
+    def _waited_for(self, context: Context) -> tuple[str, str]:
+        from airflow_provider_seedance.api.submission import ASSET
+
+        return "asset", self._store(context, ASSET).created_id() or UNKNOWN_ID
 
     def _poller(self, asset_id: str) -> AssetPoller:
         from airflow_provider_seedance.api.polling import AssetPoller
@@ -198,7 +221,8 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
 
         if finished.reason in ("not_found", "no_route"):
             return wait_by_listing(self.hook, unwrap(self.group_id), self._poller(asset_id))
-        return require_asset(finished, asset)
+        with telling("" if finished.outcome == "failed" else what_next("asset", asset_id, reattaches=self.reattaches)):
+            return require_asset(finished, asset)
 
     def _result(self, context: Context, asset: Asset) -> dict[str, Any]:
         """Return the result."""

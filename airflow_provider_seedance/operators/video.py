@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_seedance.api.limits import DEFAULT_MODEL, DEFAULT_POLL_INTERVAL
+from airflow_provider_seedance.api.parse import as_id, as_mapping
+from airflow_provider_seedance.api.recovery import what_next
 from airflow_provider_seedance.api.redact import Redacted, unwrap
 from airflow_provider_seedance.api.request import GenerationRequest, check_literals
 from airflow_provider_seedance.api.values import check_choice, check_switches, check_waits
 from airflow_provider_seedance.exceptions import SeedanceError
-from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, GenerationTask, PayingTask, PollingTask
+from airflow_provider_seedance.tasks import (
+    DEFAULT_CONN_ID,
+    UNKNOWN_ID,
+    GenerationTask,
+    PayingTask,
+    PollingTask,
+    telling,
+)
 from airflow_provider_seedance.telemetry.outlets import describe_outlets
 from airflow_provider_seedance.version_compat import (
     DEFAULT_DEFERRABLE,
@@ -90,7 +100,8 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
     :param poll_interval: Seconds between status checks. Default: 15, as the vendor recommends.
     :param timeout: Seconds from *submission*, across retries, after which the task fails with
         :class:`~airflow_provider_seedance.exceptions.SeedanceTimeoutError`. The generation keeps running and is billed;
-        a retry or clearing the task re-attaches. A shorter ``execution_timeout`` bounds it too. Default: 3600.
+        a retry or clearing the task re-attaches, if ``durable``. A shorter ``execution_timeout`` bounds it too.
+        Default: 3600.
     :param durable: Record the submission, so that a retry re-attaches (Airflow 3.3+). False pays on every try.
         Default: True.
     :param on_ambiguous_submission: What to do if the response to the paid call was lost: ``"fail"`` (default) stops
@@ -107,6 +118,7 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
 
     template_fields: Sequence[str] = (*CONTENT_FIELDS, "seedance_conn_id")
     template_fields_renderers = {"content": "json", "extra_body": "json"}
+    fields_to_submit = CONTENT_FIELDS
 
     def __init__(
         self,
@@ -190,7 +202,8 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
                 self.returned = (store, generation_id)
                 self._keep_lineage_facts(generation or Generation(generation_id=generation_id), request=_built(request))
                 return generation_id
-            finished, generation = self._wait(self._poller(record), generation)
+            with telling(self._what_next(generation_id)):
+                finished, generation = self._wait(self._poller(record), generation)
             return self._deliver(context, store, request, finished, generation, generation_id)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
@@ -198,17 +211,20 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
         from airflow_provider_seedance.jobs.wait import complete_generation
 
         with fail_without_retry():
-            generation_id, finished, generation = complete_generation(self.hook, event)
-            self.running_id = generation_id
-            store, request = self._store(context), self._request_or_error()
+            store = self._store(context)
+            self.running_id = as_id(as_mapping(event).get("generation_id")) or self._known_id(context)
+            with telling(self._what_next(self.running_id)):
+                generation_id, finished, generation = complete_generation(self.hook, event)
+            request = self._request_or_error()
             return self._deliver(context, store, request, finished, generation, generation_id)
 
     def on_kill(self) -> None:
         """Warn that the generation keeps running: the service cannot cancel it."""
         if self.running_id is not None:
             self.log.warning(
-                "Generation %s keeps running and is billed: the service cannot cancel it. A retry re-attaches.",
+                "Generation %s keeps running and is billed: the service cannot cancel it. %s",
                 self.running_id,
+                self._what_next(self.running_id),
             )
 
     def build_request(self) -> GenerationRequest:
@@ -248,17 +264,34 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
         given = unwrap(self.model)
         return given if given is not None else self.hook.endpoint.model or DEFAULT_MODEL
 
-    def _request_or_error(self) -> GenerationRequest | SeedanceError:
+    def _request_or_error(self) -> GenerationRequest | Exception:
         """Build the request; what is wrong with it matters only if it is submitted, not to a video that is paid for."""
         try:
             return self.build_request()
-        except SeedanceError as e:
+        except Exception as e:
             return e
 
     def _store(self, context: Context) -> SubmissionStore:
         from airflow_provider_seedance.jobs.store import SubmissionStore
 
-        return SubmissionStore(context, durable=self.durable, clock=self.clock)
+        store = SubmissionStore(context, durable=self.durable, clock=self.clock)
+        self.reattaches = store.reattaches
+        return store
+
+    def _known_id(self, context: Context) -> str:
+        """Return the generation's id for a message: from the record, else as it was pushed."""
+        known = self._store(context).created_id()
+        if known is None:
+            ti = context["ti"]
+            with suppress(Exception):
+                known = as_id(ti.xcom_pull(task_ids=self.task_id, key="generation_id", map_indexes=ti.map_index))
+        return known or UNKNOWN_ID
+
+    def _what_next(self, generation_id: str) -> str:
+        return what_next("generation", generation_id, reattaches=self.reattaches)
+
+    def _waited_for(self, context: Context) -> tuple[str, str]:
+        return "generation", self._known_id(context)
 
     def _poller(self, record: SubmissionRecord) -> GenerationPoller:
         from airflow_provider_seedance.api.polling import GenerationPoller
@@ -277,7 +310,7 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
         self,
         context: Context,
         store: SubmissionStore,
-        request: GenerationRequest | SeedanceError,
+        request: GenerationRequest | Exception,
         finished: Finished,
         generation: Generation | None,
         generation_id: str,
@@ -286,13 +319,16 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
         from airflow_provider_seedance.jobs.wait import require_generation
 
         built = _built(request)
-        generation = require_generation(finished, generation, secrets=built.texts if built else ())
+        is_refunded = finished.outcome == "failed"
+        with telling("" if is_refunded else self._what_next(generation_id)):
+            generation = require_generation(finished, generation, secrets=built.secrets if built else None)
         self.returned = (store, generation_id)
         self._keep_lineage_facts(generation, request=built)
         self.video_link = Redacted(generation.video_url or "")
         expected_tokens = built.expected_tokens() if built else None
         if built is None:
-            self.log.warning("The request cannot be built any more, so its own facts are left out: %s", request)
+            why = str(request) if isinstance(request, SeedanceError) else type(request).__name__
+            self.log.warning("The request cannot be built any more, so its own facts are left out: %s", why)
         result = generation.to_result(
             conn_id=self.seedance_conn_id,
             expected_tokens=expected_tokens,
@@ -310,5 +346,5 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
         return xcom_safe(result)
 
 
-def _built(request: GenerationRequest | SeedanceError) -> GenerationRequest | None:
-    return None if isinstance(request, SeedanceError) else request
+def _built(request: GenerationRequest | Exception) -> GenerationRequest | None:
+    return None if isinstance(request, Exception) else request

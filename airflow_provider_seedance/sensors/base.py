@@ -125,6 +125,13 @@ class BaseSeedanceSensor(PollingTask, BaseSensorOperator):
         with self._failing_softly():
             return super().resume_execution(next_method, next_kwargs, context)
 
+    def _waited_for(self, context: Context) -> tuple[str, str]:
+        return self.id_field.removesuffix("_id"), self._subject_id()
+
+    def _deferral_error(self, context: Context, timed_out: bool) -> SeedanceError:
+        error = super()._deferral_error(context, timed_out)
+        return SeedanceSensorTimeoutError(str(error)) if timed_out else error
+
     def _resumed_poller(self, context: Context, store: Any) -> BasePoller[Any]:
         """Return a poller that continues what this try of a rescheduled sensor had counted for the same id."""
         saved = (store.get(COUNTS_KEY) if store is not None else None) or {}

@@ -123,12 +123,15 @@ def dataset_of(media: str, *, base_url: str) -> tuple[str, str] | None:
         return _link_dataset(media)
     if form == "asset":
         return _service(base_url), f"asset/{rest}"
-    if not separator or scheme in _LOCAL:
-        return "file", os.path.abspath(rest if separator else media)  # noqa: PTH100
+    if not separator:
+        return "file", os.path.abspath(without_secrets(media))  # noqa: PTH100
+    rest = re.split("[?#]", rest, maxsplit=1)[0]  # a signature
+    if scheme in _LOCAL:
+        return "file", os.path.abspath(rest)  # noqa: PTH100
     authority, _, key = rest.partition("/")
     if scheme == "seedance":
         return generation_dataset(authority.rpartition("@")[2], base_url=base_url)
-    return _storage_namespace(_SCHEMES.get(scheme, scheme), authority), key.partition("?")[0].lstrip("/") or "/"
+    return _storage_namespace(_SCHEMES.get(scheme, scheme), authority), key.lstrip("/") or "/"
 
 
 def _service(base_url: str) -> str:

@@ -21,7 +21,7 @@ from airflow_provider_seedance.api.naming import (
     fill_path,
     is_shared,
 )
-from airflow_provider_seedance.api.redact import Redacted, redact, unwrap
+from airflow_provider_seedance.api.redact import Redacted, redact, unwrap, without_secrets
 from airflow_provider_seedance.api.values import check_choice, is_literal, refuse
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError, SeedanceServiceError
 from airflow_provider_seedance.links import browser_url
@@ -180,7 +180,7 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
             "%s: %d bytes in %.1f s, SHA-256 %s.", redact(str(target)), download.size, seconds, download.sha256
         )
         return {
-            "path": str(target),
+            "path": without_secrets(str(target)),  # pushed as XCom
             "size": download.size,
             "sha256": download.sha256,
             "content_type": download.content_type,

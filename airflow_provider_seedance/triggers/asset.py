@@ -15,6 +15,7 @@ class SeedanceAssetTrigger(BaseSeedanceTrigger):
     :param deadline: Unix seconds at which it polls once more and gives up.
     :param created_at: Unix seconds of the creation: "not found" is tolerated for 20 s from then.
     :param poll_interval: Seconds between status checks. Default: 5.
+    :param reattaches: Whether the task's next try finds the asset instead of paying again. Default: True.
     """
 
     id_field = "asset_id"
@@ -28,7 +29,10 @@ class SeedanceAssetTrigger(BaseSeedanceTrigger):
         deadline: float,
         created_at: float,
         poll_interval: float = DEFAULT_ASSET_POLL_INTERVAL,
+        reattaches: bool = True,
     ) -> None:
-        super().__init__(seedance_conn_id=seedance_conn_id, deadline=deadline, poll_interval=poll_interval)
+        super().__init__(
+            seedance_conn_id=seedance_conn_id, deadline=deadline, poll_interval=poll_interval, reattaches=reattaches
+        )
         self.asset_id = asset_id
         self.created_at = created_at

@@ -28,23 +28,33 @@ class BaseSeedanceTrigger(BaseTrigger):
     #: The time that waits are measured by.
     clock: Clock = SYSTEM_CLOCK
 
-    def __init__(self, *, seedance_conn_id: str, deadline: float, poll_interval: float) -> None:
+    def __init__(
+        self, *, seedance_conn_id: str, deadline: float, poll_interval: float, reattaches: bool = True
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.seedance_conn_id = seedance_conn_id
         self.deadline = deadline
         self.poll_interval = poll_interval
+        self.reattaches = reattaches
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments."""
         names = ("seedance_conn_id", self.id_field, "deadline", self.start_field, "poll_interval")
-        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+        arguments = {name: getattr(self, name) for name in names}
+        if not self.reattaches:  # left out otherwise, for triggerers of an older release
+            arguments["reattaches"] = False
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     @classmethod
-    def of(cls, poller: BasePoller[Any], conn_id: str) -> Self:
-        """Return a trigger that continues a poller's wait."""
+    def of(cls, poller: BasePoller[Any], conn_id: str, *, reattaches: bool = True) -> Self:
+        """
+        Return a trigger that continues a poller's wait.
+
+        :param reattaches: Whether the task's next try finds what is waited for.
+        """
         subject = {cls.id_field: poller.subject_id, cls.start_field: poller.submitted_at}
         settings: dict[str, Any] = {"deadline": poller.deadline, "poll_interval": poller.poll_interval, **subject}
-        return cls(seedance_conn_id=conn_id, **settings)
+        return cls(seedance_conn_id=conn_id, reattaches=reattaches, **settings)
 
     def poller(self) -> BasePoller[Any]:
         """Return the poller of the wait."""

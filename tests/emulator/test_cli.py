@@ -56,6 +56,12 @@ def test_process_prints_its_address_and_exits_with_0_on_a_signal(number: signal.
         assert process.stderr.read() == ""
 
 
+def test_printed_address_can_be_called_if_it_listens_everywhere() -> None:
+    with running("--host", "0.0.0.0") as (_, url):
+        assert url.startswith("http://127.0.0.1:")
+        assert EmulatorControl(url).stats()["created"] == 0
+
+
 def test_options_reach_the_emulator() -> None:
     fault = json.dumps({"route": "models", "status": 418})
     options = ["--fault", fault, "--moderate-input-word", "forbidden", "--speed", "9"]

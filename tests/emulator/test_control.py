@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_seedance.emulator import Emulator, EmulatorControl
+from airflow_provider_seedance.emulator import Emulator, EmulatorControl, world
 from tests.emulator.conftest import Client
 
 BODY = {"model": "seedance-2.0", "content": [{"type": "text", "text": "a cat"}]}
@@ -130,3 +130,46 @@ def test_stop_without_start_and_twice_does_nothing() -> None:
     emulator.start()
     emulator.stop()
     emulator.stop()
+
+
+@pytest.mark.parametrize(
+    "body", [b"not json", b"[1]", b"\xff\xfe", b"[" * 100_000], ids=["text", "list", "bytes", "deep"]
+)
+@pytest.mark.parametrize(
+    "path", ["/_emulator/faults", "/_emulator/asset_options", "/v1/video/generations", "/volc/asset/CreateAsset"]
+)
+def test_what_is_no_json_object_is_answered_with_400(emulator: Emulator, path: str, body: bytes) -> None:
+    headers = {"Authorization": f"Bearer {emulator.api_key}", "Content-Type": "application/json"}
+    answer = requests.post(f"{emulator.url}{path}", data=body, headers=headers, timeout=10)
+    assert answer.status_code == 400
+    assert "error" in answer.json() or "code" in answer.json()
+
+
+def test_oldest_generations_are_forgotten_and_stay_counted(
+    client: Client, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world, "_REMEMBERED_GENERATIONS", 3)
+    emulator.fault(route="generation", fail={"code": "x", "message": "y"})
+    ids = [client.generate() for _ in range(5)]
+    assert [made["id"] for made in emulator.generations()] == ids[2:]
+    assert client.query(ids[0]).status_code == 400
+    stats = emulator.stats()
+    assert (stats["created"], stats["billed"], stats["refunded"]) == (5, 4, 1)
+    assert (stats["billed_tokens"], stats["refunded_tokens"]) == (4 * 108_900, 108_900)
+
+
+def test_generations_are_forgotten_by_the_bytes_of_their_bodies(
+    client: Client, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world, "_REMEMBERED_BYTES", 10_000)
+    for _ in range(3):
+        assert client.create(BODY | {"further": "x" * 4_000}).status_code == 200
+    assert len(emulator.generations()) == 2
+    assert client.create(BODY | {"further": "x" * 20_000}).status_code == 200
+    assert len(emulator.generations()) == 1
+    assert emulator.stats()["created"] == 4
+
+
+def test_requests_are_remembered_in_part(client: Client, emulator: Emulator) -> None:
+    client.create(BODY, headers={"Authorization": f"Bearer {emulator.api_key}", "X-Long": "x" * 5_000})
+    assert len(emulator.requests()[-1]["headers"]["x-long"]) == 500

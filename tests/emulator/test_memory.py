@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_seedance.emulator import Emulator, EmulatorControl
+from airflow_provider_seedance.emulator import Emulator, EmulatorControl, world
 from airflow_provider_seedance.emulator.__main__ import main
 from tests.emulator.conftest import Client
 
@@ -114,3 +114,14 @@ def test_file_of_another_kind_is_refused(state: Path, capsys: pytest.CaptureFixt
         Emulator(state=state).start()
     assert main(["--port", "0", "--state", str(state)]) == 1
     assert "cannot be used as the emulator's state" in capsys.readouterr().err
+
+
+def test_forgotten_generations_stay_counted_after_a_restart(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world, "_REMEMBERED_GENERATIONS", 1)
+    with Emulator(state=state) as first:
+        for _ in range(3):
+            Client(first).generate()
+        before = described(first), first.stats()
+    with Emulator(state=state) as second:
+        assert (described(second), second.stats()) == before
+        assert second.stats()["created"] == 3

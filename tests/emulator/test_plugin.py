@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from airflow_provider_seedance.emulator import Emulator
+from airflow_provider_seedance.hooks.seedance import SeedanceHook
 
 
 def test_fixture_gives_a_running_emulator_and_the_default_connection(seedance_emulator: Emulator) -> None:
@@ -20,6 +21,25 @@ def test_fixture_gives_a_running_emulator_and_the_default_connection(seedance_em
     }
     headers = {"Authorization": f"Bearer {connection['password']}"}
     assert requests.get(f"{connection['host']}/v1/models", headers=headers, timeout=10).status_code == 200
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that is nowhere, for all that has no exception."""
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "intranet.example")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+
+
+@pytest.mark.usefixtures("proxy", "seedance_emulator")
+async def test_fixture_works_with_a_proxy_in_the_environment() -> None:
+    generation_id = SeedanceHook().create_generation(
+        {"model": "seedance-2.0", "content": [{"type": "text", "text": "x"}]}
+    )
+    async with SeedanceHook().shared_client() as client:
+        assert (await client.get_generation(generation_id)).generation_id == generation_id
+    assert os.environ["no_proxy"].startswith("intranet.example,")
 
 
 @pytest.mark.parametrize("seedance_emulator", [{"api_keys": ["sk-other"]}], indirect=True)

@@ -215,6 +215,26 @@ def test_connection_test_asks_for_a_generation_where_the_model_list_is_missing(
     assert hook().test_connection()[0] is works
 
 
+@pytest.mark.parametrize("models", [[], [{"id": "gpt-5"}]], ids=["none", "another service's"])
+@pytest.mark.parametrize(
+    ("status", "answer", "works"),
+    [
+        (400, {"code": "task_not_exist", "message": "task_not_exist", "data": None}, True),
+        (404, {"detail": "Not Found"}, False),
+        (404, {"error": {"message": "page not found", "type": "x", "code": "404"}}, False),
+        (200, {"status": "ok"}, False),
+        (200, {"code": "success", "data": {"task_id": "asyntask_connection_test", "status": "QUEUED"}}, False),
+    ],
+    ids=str,
+)
+def test_connection_is_valid_only_by_the_services_own_answer(
+    emulator: Emulator, models: list[Any], status: int, answer: Any, works: bool
+) -> None:
+    emulator.fault(route="models", count=0, status=200, json={"data": models})
+    emulator.fault(route="query", count=0, status=status, json=answer)
+    assert hook().test_connection()[0] is works
+
+
 def test_connection_test_tells_an_unreachable_host(connect: Callable[..., None]) -> None:
     connect(host="http://127.0.0.1:1")
     works, said = hook().test_connection()

@@ -28,7 +28,7 @@ from airflow_provider_seedance.api.content import MediaItem, Role
 from airflow_provider_seedance.api.limits import MIB
 from airflow_provider_seedance.api.media import MediaKind
 from airflow_provider_seedance.api.request import GenerationRequest
-from airflow_provider_seedance.exceptions import SeedanceRequestError
+from airflow_provider_seedance.exceptions import SeedanceRequestError, SeedanceServiceError
 from airflow_provider_seedance.files import inputs
 from airflow_provider_seedance.files.inputs import MAX_INLINE_IMAGE, load_media, read_source
 
@@ -264,7 +264,7 @@ def test_storage_that_forbids_reading_is_told_from_one_that_fails_for_now(monkey
     assert "may not be read" in refusal("s3://lake@b/a.png")
 
     Broken.error = ConnectionResetError
-    with pytest.raises(ConnectionResetError):
+    with pytest.raises(SeedanceServiceError, match="cannot be read: ConnectionResetError"):
         load("s3://lake@b/a.png")
 
 
