@@ -370,6 +370,27 @@ def test_clearing_creates_an_asset_that_is_gone_again(emulator: Emulator, group_
     assert emulator.stats()["assets_created"] == 2
 
 
+def test_only_a_person_has_an_asset_that_went_missing_before_it_was_delivered_created_again(
+    emulator: Emulator, group_id: str
+) -> None:
+    emulator.fault(route="asset_fate", stuck=True, count=0)
+    task = asset_task(group_id, if_exists="create", timeout=1)
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    task.clear()
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    SeedanceHook().delete_asset(emulator.assets()[0]["id"])
+    emulator.clear_faults()
+    with pytest.raises(SeedanceError):
+        task.run()
+    assert emulator.stats()["assets_created"] == 1
+    task.clear()
+    task.make = asset_task(group_id, if_exists="create").make
+    assert task.run()["asset_id"] == emulator.assets()[0]["id"]
+    assert emulator.stats()["assets_created"] == 2
+
+
 @pytest.mark.parametrize("field", ["timeout", "poll_interval"])
 @pytest.mark.parametrize("value", [0, -1, float("nan"), 1e300, "soon"])
 def test_bad_wait_is_refused_when_the_dag_is_parsed(field: str, value: Any) -> None:
@@ -499,3 +520,10 @@ def test_nothing_of_a_source_is_remembered_or_deferred(emulator: Emulator, group
     stored = str([task.store.values, [deferred.trigger.serialize() for deferred in task.deferrals], task.events])
     assert "base64" not in stored
     assert uri(picture())[40:80] not in stored
+
+
+def test_list_that_repeats_its_page_is_read_no_further(emulator: Emulator, group_id: str) -> None:
+    page = {"Items": [{"Id": "asset-1", "GroupId": group_id, "AssetType": "Image"}], "TotalCount": 999}
+    emulator.fault(route="ListAssets", status=200, json=page, count=0)
+    assert [asset.asset_id for asset in SeedanceHook().list_assets(page_size=1)] == ["asset-1"]
+    assert emulator.stats()["requests"]["ListAssets"] == 2

@@ -10,12 +10,14 @@ import pytest
 from airflow_provider_seedance.api.submission import (
     ASSET,
     ASSET_GROUP,
+    CLOCK_TOLERANCE,
     GENERATION,
     Kind,
     SubmissionRecord,
     Tries,
     ambiguous_error,
     decide,
+    superseded,
 )
 from airflow_provider_seedance.exceptions import SeedanceAmbiguousSubmissionError, SeedanceServiceError
 
@@ -49,6 +51,26 @@ def test_record_that_cannot_be_is_an_error(change: dict[str, Any]) -> None:
 def test_record_of_an_asset_by_release_0_1_0_has_no_time() -> None:
     old = {"version": 1, "what": "f00d", "id": "asset-1", "known": [], "first_try": 1}
     assert SubmissionRecord.from_dict(old, ASSET).submitted_at == 0.0
+
+
+def test_record_of_another_release_is_named_by_its_version() -> None:
+    with pytest.raises(SeedanceServiceError, match="has version 7; this release reads version 1"):
+        SubmissionRecord.from_dict({**RECORD.to_dict(), "version": 7})
+
+
+def test_clocks_of_two_workers_may_differ_a_little() -> None:
+    now = RECORD.submitted_at - CLOCK_TOLERANCE
+    assert SubmissionRecord.from_dict(RECORD.to_dict(), now=now) == RECORD
+    with pytest.raises(SeedanceServiceError):
+        SubmissionRecord.from_dict(RECORD.to_dict(), now=now - 1)
+
+
+def test_superseded_call_is_named_by_its_time_and_id() -> None:
+    made, lost = superseded(RECORD), superseded(RECORD.with_phase("intent", created_id=None))
+    assert WHEN in made
+    assert f"made generation {ID}, which may be billed" in made
+    assert WHEN in lost
+    assert "its response was lost" in lost
 
 
 def said(record: SubmissionRecord, *, cleared: bool = False, **arguments: Any) -> tuple[str, bool, str]:
@@ -152,4 +174,5 @@ def test_ambiguous_submission_says_when_what_and_the_way_on(
 
 
 def test_ambiguous_submission_at_an_unknown_time() -> None:
-    assert "sent at an unknown time" in str(ambiguous_error(dataclasses.replace(RECORD, submitted_at=0.0)))
+    error = ambiguous_error(dataclasses.replace(RECORD, submitted_at=0.0))
+    assert "sent at an unknown time and was accepted" in str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_seedance.api.submission import ASSET, SubmissionRecord, Tries
+from airflow_provider_seedance.exceptions import SeedanceServiceError
 from airflow_provider_seedance.jobs.store import RECORD_ATTEMPTS, SubmissionStore
 from tests.clock import VirtualClock
 
@@ -72,10 +74,17 @@ def test_record_is_read_as_it_was_written() -> None:
 def test_assets_record_has_a_key_of_its_own() -> None:
     airflow = Airflow()
     store, _ = store_in(airflow, kind=ASSET)
-    record = SubmissionRecord("f00d", 1_000_000.0, "intent", 1, known=("a", "b"))
+    record = SubmissionRecord("f00d", 1_000_000.0, "submitted", 1, "asset-1", known=("a", "b"))
     store.put(record)
     assert list(airflow.values) == ["seedance_asset"]
     assert store.get() == record
+
+
+def test_record_from_the_future_is_not_believed() -> None:
+    store, clock = store_in(Airflow())
+    store.put(dataclasses.replace(RECORD, submitted_at=clock.time + 86_400))
+    with pytest.raises(SeedanceServiceError):
+        store.get()
 
 
 @pytest.mark.parametrize("arguments", [{"airflow": None}, {"airflow": Airflow(failing=9), "durable": False}])
@@ -143,7 +152,7 @@ SUCCESS = {"manual__1": {"generate": "success"}}
     ],
 )
 def test_delivery_is_recorded_once_airflow_has_the_success(
-    states: Mapping[str, Any], created_id: str, phase: str
+    states: Mapping[str, Any], created_id: str, phase: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     airflow = Airflow(states=states)
     store, _ = store_in(airflow)
@@ -153,6 +162,7 @@ def test_delivery_is_recorded_once_airflow_has_the_success(
     assert kept is not None
     assert (kept.phase, kept.created_id) == (phase, "asyntask_1")
     assert (kept.first_try, kept.max_tries) == ((4, 5) if phase == "delivered" else (1, 2))
+    assert caplog.text == ""
     assert airflow.asked == {"dag_id": "videos", "map_index": -1, "task_ids": ["generate"], "run_ids": ["manual__1"]}
 
 
