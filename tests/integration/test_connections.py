@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -84,11 +85,8 @@ def test_paid_call_gets_a_connection_of_its_own_and_reads_share_one(peer: Peer) 
 
 
 async def test_shared_client_keeps_its_connection_between_polls(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    import aiohttp.connector
-
     passed = [0.0]
-    real = aiohttp.connector.monotonic
-    monkeypatch.setattr(aiohttp.connector, "monotonic", lambda: real() + passed[0])
+    monkeypatch.setattr("aiohttp.connector.monotonic", lambda: time.monotonic() + passed[0])
     async with SeedanceHook().shared_client() as client:
         for _ in range(3):
             await client.get_generation("asyntask_1")

@@ -50,7 +50,7 @@ def test_only_what_may_be_repeated_is_repeated_and_not_for_ever() -> None:
     assert 10 <= (answer.retry_in(2) or 0) < 15
     assert answer.retry_in(SUBMIT_ATTEMPTS) is None
     for verdict in ("accepted", "refused", "lost"):
-        assert PaidAnswer(verdict, error=BUSY).retry_in(1) is None  # type: ignore[arg-type]
+        assert PaidAnswer(verdict, error=BUSY).retry_in(1) is None
     assert PaidAnswer("repeat").retry_in(1) is None
 
 

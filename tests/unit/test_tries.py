@@ -1,0 +1,50 @@
+"""What is read from Airflow's own objects: tries of a task instance, fields that were given, what XCom takes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator
+from airflow_provider_seedance.version_compat import first_try_since_cleared, given_fields, xcom_safe
+
+
+@pytest.mark.parametrize(
+    ("max_tries", "retries", "first"),
+    [(0, 0, 1), (2, 2, 1), (5, 2, 4), (1, 0, 2), (1, 3, 1), ("5", "2", 4), (3, None, 4), (0, None, 1)],
+)
+def test_first_try_since_cleared(max_tries: Any, retries: Any, first: int) -> None:
+    context = {"ti": SimpleNamespace(max_tries=max_tries)}
+    assert first_try_since_cleared(SimpleNamespace(retries=retries), context) == first
+
+
+def test_fields_of_a_plain_task_are_given_if_they_have_a_value() -> None:
+    operator = SeedanceGenerateVideoOperator(task_id="g", prompt="a cat", seed=None)
+    assert "prompt" in given_fields(operator)
+    assert "seed" not in given_fields(operator)
+
+
+@pytest.mark.parametrize(
+    ("private", "given"),
+    [
+        ({"from_mapped": True, "init_kwargs": {"prompt": "a cat", "seed": None}}, ("prompt", "seed")),
+        ({"from_mapped": False, "init_kwargs": {"prompt": "a cat", "seed": None}}, ("prompt",)),
+        ({"init_kwargs": {"prompt": "a cat", "seed": None}}, ("prompt",)),
+        ({"from_mapped": True}, ("prompt",)),
+        ({}, ("prompt",)),
+    ],
+)
+def test_fields_of_a_mapped_task_are_given_if_they_were_named(private: dict[str, Any], given: tuple[str, ...]) -> None:
+    fields: dict[str, Any] = {"prompt": "a cat", "seed": None, "model": None}
+    named = {f"_BaseOperator__{name}": value for name, value in private.items()}
+    assert given_fields(SimpleNamespace(template_fields=tuple(fields), **fields, **named)) == given
+
+
+@pytest.mark.parametrize(("before", "kept"), [(True, {"a": 0}), (False, {"a": 0, "b": None})])
+def test_none_is_left_out_before_airflow_3_1(
+    monkeypatch: pytest.MonkeyPatch, before: bool, kept: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("airflow_provider_seedance.version_compat._BEFORE_3_1", before)
+    assert xcom_safe({"a": 0, "b": None}) == kept
