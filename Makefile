@@ -34,11 +34,20 @@ e2e: .venv/.installed ## the tests on a real Airflow, and of the demo itself
 	.venv/bin/python -m pytest --timeout 1800 tests/e2e
 
 .PHONY: test-matrix
-test-matrix: $(addprefix test-airflow-,$(OLDER)) ## imports and example Dags on the older versions of Airflow
+test-matrix: $(addprefix test-airflow-,$(OLDER)) test-lowest ## older versions of Airflow, and the lower bounds
 
 test-airflow-%: .venv-airflow-%/.installed
 	.venv-airflow-$*/bin/python -m pytest $(PARALLEL) tests/unit/test_imports.py tests/integration/test_example_dags.py \
 		tests/integration/test_example_downstream.py
+
+.PHONY: test-lowest
+test-lowest: .venv-lowest/.installed
+	@# without those of lineage, which need a client of OpenLineage that Airflow's first releases cannot have
+	.venv-lowest/bin/python -m pytest $(PARALLEL) tests/unit --ignore tests/unit/telemetry
+
+.PHONY: mutants
+mutants: .venv/.installed ## list small changes of the code that no test notices; MODULES="api/redact.py …" chooses
+	nice -n 10 .venv/bin/python -m tools.mutants $(MODULES)
 
 .PHONY: check
 check: .venv/.installed ## the linters: style, types of package, tests and tools, layers
@@ -58,7 +67,7 @@ constraints: python ## resolve constraints/*.txt again
 
 .PHONY: clean
 clean: ## remove what make and the tools have made
-	rm -rf .venv .venv-airflow-* .uv .scratch dist build .coverage .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf .venv .venv-airflow-* .venv-lowest .uv .scratch dist build .coverage .pytest_cache .mypy_cache .ruff_cache \
 		.hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -67,6 +76,9 @@ clean: ## remove what make and the tools have made
 
 .venv-airflow-%/.installed: pyproject.toml constraints/airflow-%.txt tools/environments.py | python
 	@$(PYTHON) tools/environments.py install $*
+
+.venv-lowest/.installed: pyproject.toml constraints/lowest.txt tools/environments.py | python
+	@$(PYTHON) tools/environments.py install lowest
 
 .PHONY: python
 python:

@@ -2,10 +2,12 @@
 Create virtual environments with exact versions, by uv, for ``make``. Uses the standard library only.
 
     python tools/environments.py install 3.3.2     the environment for one Airflow, if it is not up to date
-    python tools/environments.py constraints       renew constraints/airflow-*.txt from the package index
+    python tools/environments.py install lowest    that with the lowest versions that pyproject.toml allows
+    python tools/environments.py constraints       renew constraints/*.txt from the package index
 
-``.venv`` is for the newest Airflow and has everything. ``.venv-airflow-<version>`` are for the older ones and have what
-their tests need. Two calls at the same time wait for each other.
+``.venv`` is for the newest Airflow and has everything. ``.venv-airflow-<version>`` are for the older ones,
+``.venv-lowest`` is for the lower bounds, and they have what their tests need. Two calls at the same time wait for each
+other.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +33,9 @@ UV = UV_HOME / "bin" / "uv"
 #: The Airflow that the demo and the whole suite run on, and the older ones that are tested as well.
 NEWEST = "3.3.2"
 OLDER = ("3.0.6", "3.1.8", "3.2.2")
+#: Stands for the version of Airflow, and of everything else that a user installs, which pyproject.toml gives as the
+#: lower bound.
+LOWEST = "lowest"
 
 #: The Python that the constraint files are resolved for.
 PYTHON = "3.11"
@@ -39,10 +45,10 @@ def install(airflow: str) -> None:
     """
     Create the environment for an Airflow version, or update it if something that it is made from has changed.
 
-    :param airflow: One of :data:`NEWEST` and :data:`OLDER`.
+    :param airflow: :data:`NEWEST`, one of :data:`OLDER`, or :data:`LOWEST`.
     """
-    environment = CHECKOUT / (".venv" if airflow == NEWEST else f".venv-airflow-{airflow}")
-    constraints = CONSTRAINTS / f"airflow-{airflow}.txt"
+    environment = CHECKOUT / (".venv" if airflow == NEWEST else f".venv-{_name(airflow)}")
+    constraints = CONSTRAINTS / f"{_name(airflow)}.txt"
     stamp = environment / ".installed"
     with _lock(environment.name):
         if _newer(stamp, constraints, CHECKOUT / "pyproject.toml", Path(__file__)):
@@ -67,17 +73,19 @@ def renew_constraints() -> None:
     """
     Resolve every environment against the package index and write its exact versions.
 
-    ``constraints/airflow-<version>.in`` has the Airflow version and the bounds that it needs.
+    ``constraints/airflow-<version>.in`` has the Airflow version and the bounds that it needs; ``lowest.in`` has the
+    latter, and pyproject.toml the versions.
     """
     with _lock(".uv"):
         _bootstrap_uv()
-    for airflow in (*OLDER, NEWEST):
-        source = CONSTRAINTS / f"airflow-{airflow}.in"
-        target = CONSTRAINTS / f"airflow-{airflow}.txt"
+    for airflow in (LOWEST, *OLDER, NEWEST):
+        source = CONSTRAINTS / f"{_name(airflow)}.in"
+        target = CONSTRAINTS / f"{_name(airflow)}.txt"
         _say(f"resolving {target.relative_to(CHECKOUT)}")
         resolved = _uv(
             *("pip", "compile", "--quiet", "--no-header", "--no-annotate", "--python-version", PYTHON),
-            *("--extra", "emulator", *_groups(airflow), "pyproject.toml", str(source)),
+            *("--extra", "emulator", *_groups(airflow), "pyproject.toml", str(source), "-"),
+            standard_input=_lower_bounds() if airflow == LOWEST else "",
             capture=True,
         )
         lines = resolved.splitlines()
@@ -86,8 +94,20 @@ def renew_constraints() -> None:
         target.write_text("".join(f"{line}\n" for line in lines))
 
 
+def _name(airflow: str) -> str:
+    return LOWEST if airflow == LOWEST else f"airflow-{airflow}"
+
+
+def _lower_bounds() -> str:
+    """Return what a user installs, each at the lower bound that pyproject.toml has for it."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    bounds = [*project["dependencies"], *project["optional-dependencies"]["emulator"]]
+    return "".join(f"{bound.replace('>=', '==')}\n" for bound in bounds)
+
+
 def _groups(airflow: str) -> list[str]:
-    names = ("test", "lint", "bench", "e2e") if airflow == NEWEST else ("test",)
+    groups = {NEWEST: ("test", "lint", "bench", "e2e", "mutants"), LOWEST: ("unit",)}
+    names = groups.get(airflow, ("test",))
     return [word for name in names for word in ("--group", f"{CHECKOUT}/pyproject.toml:{name}")]
 
 
@@ -106,17 +126,18 @@ def _bootstrap_uv() -> None:
     (UV_HOME / f"uv-{UV_VERSION}").touch()
 
 
-def _uv(*arguments: str, capture: bool = False) -> str:
-    return _run([str(UV), *arguments], capture=capture)
+def _uv(*arguments: str, capture: bool = False, standard_input: str = "") -> str:
+    return _run([str(UV), *arguments], capture=capture, standard_input=standard_input)
 
 
-def _run(command: list[str], *, capture: bool = False) -> str:
+def _run(command: list[str], *, capture: bool = False, standard_input: str = "") -> str:
     # VIRTUAL_ENV, if set, is another environment
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(
         command,
         cwd=CHECKOUT,
         env=environment,
+        input=standard_input,
         stdout=subprocess.PIPE if capture else None,
         text=True,
         check=False,
@@ -146,7 +167,7 @@ def _say(text: str) -> None:
 
 def main(arguments: list[str]) -> None:
     match arguments:
-        case ["install", version] if version in (NEWEST, *OLDER):
+        case ["install", version] if version in (NEWEST, *OLDER, LOWEST):
             install(version)
         case ["constraints"]:
             renew_constraints()

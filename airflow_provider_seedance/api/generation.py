@@ -221,19 +221,31 @@ def iso(epoch: float | None) -> str | None:
 
 
 def _unwrap(body: object) -> Mapping[str, Any] | None:
-    """Find the task in its envelope (contract.md#query-response)."""
+    """
+    Find the task in its envelope, or without one (contract.md#query-response).
+
+    A body with ``task_id`` and ``status`` is the task, and its ``data`` the upstream's. What has an id beside its
+    status is a task although it has an ``error``, the failure's text; without an id, an ``error`` makes it none.
+    """
     outer = as_mapping(body)
     data = as_mapping(outer.get("data"))
+    if _is_task(outer, "task_id"):
+        return outer
+    for task in (data, outer):
+        if _is_task(task, "task_id", "id"):
+            return task
     for task in (data, outer):
         if as_text(task.get("task_id")) or (isinstance(task.get("status"), str) and "error" not in task):
             return task
-    if isinstance(outer.get("status"), str) and as_text(outer.get("id")):
-        return outer  # OpenAI style: an error member beside a status is the failure's text
     return None
 
 
+def _is_task(node: Mapping[str, Any], *id_names: str) -> bool:
+    return isinstance(node.get("status"), str) and any(as_text(node.get(name)) for name in id_names)
+
+
 def _read(task: Mapping[str, Any], generation_id: str | None) -> Generation:
-    inner = as_mapping(task.get("data"))
+    inner = task if "content" in task else as_mapping(task.get("data"))  # the upstream's own form, or within the task
     content = as_mapping(inner.get("content"))
     usage = as_mapping(inner.get("usage"))
     status = _status(task).upper()
@@ -261,7 +273,9 @@ def _read(task: Mapping[str, Any], generation_id: str | None) -> Generation:
         seed=as_int(inner.get("seed")),
         total_tokens=as_int(usage.get("total_tokens")),
         started_at=as_epoch(task.get("start_time")),
-        finished_at=as_epoch(task.get("finish_time")) or as_epoch(task.get("completed_at")),
+        finished_at=(
+            as_epoch(task.get("finish_time")) or as_epoch(task.get("completed_at")) or as_epoch(inner.get("updated_at"))
+        ),
         request_id=as_id(task.get("request_id")),
         failure=_failure(task, inner) if state == "failed" or inner_status.upper() in _FAILURE else None,
         metadata=_metadata(task, inner, usage),

@@ -1,4 +1,4 @@
-"""Error bodies of the service, one function for each envelope (contract.md#error-envelopes), and its request ids."""
+"""Refusals of the service, in each envelope (contract.md#error-envelopes), and its request ids."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import string
 from datetime import UTC, datetime
 from typing import Any
 
+#: E3 and E4 come in two forms: JSON within JSON within JSON, and plain text.
+ENVELOPES = ("E1", "E2", "E3", "E3_deep", "E4", "E4_text", "E5")
+
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -16,13 +19,42 @@ class Refusal(Exception):  # noqa: N818 - a response of the service, not an erro
     A request that the service refuses.
 
     :param status: HTTP status of the response.
-    :param body: JSON body of the response.
+    :param envelope: The one of :data:`ENVELOPES` that it comes in.
+    :param code: The code, which may be empty.
+    :param message: The text.
+    :param kind: The type of error that E1 names.
     """
 
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
+    def __init__(self, status: int, envelope: str, code: str, message: str, *, kind: str = "new_api_error") -> None:
         super().__init__(status)
         self.status = status
-        self.body = body
+        self._envelope = envelope
+        self._code, self._message, self._kind = code, message, kind
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON body of the response."""
+        return self.within(self._envelope)
+
+    def within(self, envelope: str) -> dict[str, Any]:
+        """Return the body in one of :data:`ENVELOPES`."""
+        code, message = self._code, self._message
+        inner = {"error": {"code": code, "message": message, "param": "", "type": "BadRequest"}}
+        relayed = {"code": "fail_to_fetch_task", "message": json.dumps(inner, ensure_ascii=False), "data": None}
+        match envelope:
+            case "E1":
+                return {"error": {"message": message, "type": self._kind, "code": code, "param": ""}}
+            case "E2":
+                return {"code": code, "message": message, "data": None}
+            case "E3":
+                return relayed
+            case "E3_deep":
+                return {**relayed, "message": json.dumps({"error": relayed}, ensure_ascii=False)}
+            case "E4":
+                return {"error": relayed}
+            case "E4_text":
+                return {"error": f"{code}: {message}"}
+        return {"ResponseMetadata": {"RequestId": new_request_id(), "Error": {"Code": code, "Message": message}}}
 
 
 def random_text(length: int, alphabet: str = _ALPHABET) -> str:
@@ -43,18 +75,17 @@ def new_request_id() -> str:
 
 def openai_error(status: int, message: str, *, kind: str = "new_api_error", code: str = "") -> Refusal:
     """Return envelope E1: authentication, routing, unknown URLs."""
-    return Refusal(status, {"error": {"message": message, "type": kind, "code": code, "param": ""}})
+    return Refusal(status, "E1", code, message, kind=kind)
 
 
 def gateway_error(status: int, code: str, message: str) -> Refusal:
     """Return envelope E2: errors that the gateway itself raises on the video routes."""
-    return Refusal(status, {"code": code, "message": message, "data": None})
+    return Refusal(status, "E2", code, message)
 
 
 def upstream_error(code: str, message: str) -> Refusal:
     """Return envelope E3: the model's own refusal, as JSON text in the gateway's ``message``."""
-    inner = {"error": {"code": code, "message": message, "param": "", "type": "BadRequest"}}
-    return gateway_error(400, "fail_to_fetch_task", json.dumps(inner, ensure_ascii=False))
+    return Refusal(400, "E3", code, message)
 
 
 def invalid(field: str, reason: str, code: str = "InvalidParameter") -> Refusal:
@@ -71,5 +102,4 @@ def invalid(field: str, reason: str, code: str = "InvalidParameter") -> Refusal:
 
 def asset_error(status: int, code: str, message: str) -> Refusal:
     """Return envelope E5: the raw form of the service behind the asset routes."""
-    error = {"Code": code, "Message": message}
-    return Refusal(status, {"ResponseMetadata": {"RequestId": new_request_id(), "Error": error}})
+    return Refusal(status, "E5", code, message)

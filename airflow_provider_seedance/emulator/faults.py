@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_seedance.emulator.catalog import ASSET_ACTIONS
+from airflow_provider_seedance.emulator.envelopes import ENVELOPES
+from airflow_provider_seedance.emulator.shapes import CREATE_SHAPES, QUERY_SHAPES
 
 #: Routes whose requests a fault can affect.
 REQUEST_ROUTES = ("create", "query", "models", "download", "preview", *ASSET_ACTIONS)
 #: Route of a fault -> the routes whose requests it affects.
 _REQUESTS = {route: (route,) for route in REQUEST_ROUTES} | {"any": REQUEST_ROUTES, "asset": ASSET_ACTIONS}
-_REQUEST_KINDS = ("status", "drop", "hang", "delay")
+_REQUEST_KINDS = ("status", "drop", "hang", "delay", "envelope")
 #: Route of a fault -> its kinds, for faults that affect what the next requests create.
 _FATE_KINDS = {
     "generation": ("fail", "stuck", "inner", "no_link", "status_word", "lose", "visible_after"),
@@ -20,14 +22,21 @@ _FATE_KINDS = {
     "asset_group_fate": ("visible_after",),
 }
 _KINDS = sorted({*_REQUEST_KINDS, *(kind for kinds in _FATE_KINDS.values() for kind in kinds)})
-_DROPS = ("before_body", "after_body", "mid_answer")
+#: Fields that choose from a list. The shapes stand alone or beside a kind.
+_CHOICES = {
+    "drop": ("before_body", "after_body", "mid_answer"),
+    "envelope": ENVELOPES,
+    "create_shape": CREATE_SHAPES,
+    "query_shape": QUERY_SHAPES,
+}
+_SHAPES = ("create_shape", "query_shape")
 _NUMBERS = ("count", "skip", "hang", "delay", "visible_after", "no_link", "after_bytes")
 
 
 @dataclass(eq=False)
 class Fault:
     """
-    One fault, of exactly one kind.
+    One fault, of exactly one kind; or, on generations, a shape of their responses, with or without one.
 
     On requests (``route`` is ``create``, ``query``, ``models``, ``download``, ``preview``, an asset action such as
     ``CreateAsset``, ``asset`` for all of these actions, or ``any``):
@@ -37,6 +46,8 @@ class Fault:
         response) or ``mid_answer`` (after ``after_bytes`` of the response's body; half of it by default).
     :param hang: Seconds to wait after the request was served, before the response is sent.
     :param delay: Seconds to wait before the request is served as usual.
+    :param envelope: Serve the request as usual, but a refusal in this error envelope: ``E1`` to ``E5``, ``E3_deep`` or
+        ``E4_text``.
     :param accept: Whether the request is served (a generation made and billed) although its response is lost or
         canned. By default, false for a canned response and ``before_body``, true otherwise.
 
@@ -50,6 +61,10 @@ class Fault:
     :param status_word: The status while it is running.
     :param lose: No query ever finds it.
     :param visible_after: Seconds in which no query finds it.
+    :param create_shape: One of :data:`~airflow_provider_seedance.emulator.shapes.CREATE_SHAPES`, for the response that
+        says it was made.
+    :param query_shape: One of :data:`~airflow_provider_seedance.emulator.shapes.QUERY_SHAPES`, for the responses to its
+        queries.
 
     On the next assets (``route`` is ``asset_fate``): ``fail`` (end as ``Failed`` with this ``code`` and ``message``),
     ``stuck`` (stay ``Processing`` forever), ``lose`` and ``visible_after`` (only lists show it, neither ``GetAsset``
@@ -75,6 +90,7 @@ class Fault:
     hang: float | None = None
     delay: float | None = None
     accept: bool | None = None
+    envelope: str | None = None
     fail: Mapping[str, Any] | None = None
     stuck: bool | None = None
     inner: str | None = None
@@ -82,6 +98,8 @@ class Fault:
     status_word: str | None = None
     lose: bool | None = None
     visible_after: float | None = None
+    create_shape: str | None = None
+    query_shape: str | None = None
     inactive: bool | None = None
     count: int = 1
     skip: int = 0
@@ -92,10 +110,14 @@ class Fault:
             raise ValueError(f"unknown route {self.route!r}")
         kinds = _FATE_KINDS.get(self.route, _REQUEST_KINDS)
         given = [name for name in _KINDS if getattr(self, name) is not None]
-        if len(given) != 1 or given[0] not in kinds:
+        shaped = any(getattr(self, name) is not None for name in _SHAPES)
+        if (len(given) != 1 and not (shaped and not given)) or not set(given) <= set(kinds):
             raise ValueError(f"a fault on {self.route!r} needs exactly one of {', '.join(kinds)}, got {given}")
-        if self.drop is not None and self.drop not in _DROPS:
-            raise ValueError(f"drop must be one of {', '.join(_DROPS)}")
+        if shaped and self.route != "generation":
+            raise ValueError("only generations have shapes")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in (None, *choices):
+                raise ValueError(f"{name} must be one of {', '.join(choices)}")
         if self.accept and self.drop == "before_body":
             raise ValueError("a request that is dropped before its body was read cannot be accepted")
         if self.fail is not None and not isinstance(self.fail, Mapping):
@@ -106,6 +128,11 @@ class Fault:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int | float) or value < 0):
                 raise ValueError(f"{name} must be a number that is not negative")
+
+    @property
+    def has_kind(self) -> bool:
+        """Whether it is more than a shape."""
+        return any(getattr(self, name) is not None for name in _KINDS)
 
     @property
     def accepted(self) -> bool:

@@ -6,11 +6,11 @@ import json
 import secrets
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_seedance.emulator import catalog
+from airflow_provider_seedance.emulator import catalog, shapes
 from airflow_provider_seedance.emulator.clips import ClipSpec
 from airflow_provider_seedance.emulator.envelopes import new_request_id, random_text
 from airflow_provider_seedance.emulator.faults import Fault
@@ -32,15 +32,12 @@ _STEPS: tuple[tuple[float, str, str, str | None], ...] = (
     (0.90, "IN_PROGRESS", "90%", "running"),
 )
 _ACTIONS = {"text": "generate", "first frame": "generate", "first and last frame": "firstTailGenerate"}
-_MODERATED = Fault(
-    "generation",
-    fail={
-        "code": "OutputVideoSensitiveContentDetected",
-        "message": "The request failed because the output video may contain sensitive information.",
-    },
-)
-#: Stands for a generation that nothing happens to; none of its fields affects one.
-_NO_FAULT = Fault("generation", no_link=0)
+_MODERATED = {
+    "code": "OutputVideoSensitiveContentDetected",
+    "message": "The request failed because the output video may contain sensitive information.",
+}
+#: Stands for a generation that nothing happens to.
+_NO_FAULT = Fault("generation", create_shape="video")
 
 
 @dataclass(eq=False)
@@ -86,8 +83,9 @@ class Generation:
         :returns: The generation.
         """
         suffix = random_text(5, string.ascii_lowercase + string.digits)
+        fault = fault or _NO_FAULT
         return cls(
-            id=f"asyntask_{random_text(32)}",
+            id=_new_id(fault.create_shape),
             upstream_id=f"cgt-{datetime.fromtimestamp(now, UTC):%Y%m%d%H%M%S}-{suffix}",
             request_id=new_request_id(),
             order=order,
@@ -95,7 +93,7 @@ class Generation:
             created=now,
             ends=now + seconds,
             seed=order.seed if order.seed is not None else secrets.randbelow(2**31),
-            fault=fault or _NO_FAULT,
+            fault=fault,
         )
 
     @classmethod
@@ -105,8 +103,8 @@ class Generation:
 
     def moderate(self) -> None:
         """Let output moderation reject it, unless a fault affects it."""
-        if self.fault is _NO_FAULT:
-            self.fault = _MODERATED
+        if not self.fault.has_kind:
+            self.fault = replace(self.fault, fail=_MODERATED)
 
     def clip(self, resolution: str) -> ClipSpec:
         """
@@ -167,7 +165,20 @@ class Generation:
         _, status, progress, inner = reached[-1]
         return status if fault.status_word is None else fault.status_word, progress, inner
 
-    def answer(self, now: float, links: Mapping[str, str]) -> dict[str, Any]:
+    def answer_create(self) -> Any:
+        """Answer the request that made it (contract.md#create-response)."""
+        usual = {
+            "id": self.id,
+            "task_id": self.id,
+            "object": "video",
+            "model": self.order.model,
+            "status": "queued",
+            "progress": 0,
+            "created_at": int(self.created),
+        }
+        return shapes.created(self.fault.create_shape or "video", usual)
+
+    def answer(self, now: float, links: Mapping[str, str]) -> Any:
         """
         Answer a query (contract.md#query-response).
 
@@ -197,7 +208,8 @@ class Generation:
             task["fail_reason"] = task["result_url"]  # the service does this for old clients
             if self.enlarged:
                 task["original_result_url"] = links["original.mp4"]
-        return {"code": "success", "message": "", "data": task}
+        usual = {"code": "success", "message": "", "data": task}
+        return shapes.queried(self.fault.query_shape or "task", usual)
 
     def _action(self) -> str:
         default = "omniGenerate" if self.order.videos or self.order.audios else "referenceGenerate"
@@ -254,3 +266,15 @@ class Generation:
             if order.return_last_frame:
                 data["content"]["last_frame_url"] = links["last_frame.png"]
         return data
+
+
+def _new_id(create_shape: str | None) -> str:
+    """Return an id of the form that goes with a shape."""
+    match create_shape:
+        case "number":
+            return str(secrets.randbelow(10**15) + 10**15)
+        case "odd":
+            return f"videos/{random_text(16)} (720p)"
+        case "id":
+            return f"cgt-{random_text(20)}"
+    return f"asyntask_{random_text(32)}"

@@ -94,17 +94,7 @@ async def create(request: web.Request) -> web.Response:
     words = world.settings.moderate_input_words
     order = await asyncio.to_thread(rules.check, body, words, assets)  # checking media would block the event loop
     generation = world.add(order, body, len(data))
-    return web.json_response(
-        {
-            "id": generation.id,
-            "task_id": generation.id,
-            "object": "video",
-            "model": order.model,
-            "status": "queued",
-            "progress": 0,
-            "created_at": int(generation.created),
-        }
-    )
+    return web.json_response(generation.answer_create())
 
 
 async def query(request: web.Request) -> web.Response:

@@ -93,12 +93,13 @@ async def _gateway(request: web.Request, handler: Handler) -> web.StreamResponse
     return await _faulty(fault, request, handler)
 
 
-async def _served(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Return a route's response, which may be a refusal."""
+async def _served(request: web.Request, handler: Handler, envelope: str | None = None) -> web.StreamResponse:
+    """Return a route's response, which may be a refusal, in this envelope or its usual one."""
     try:
         return await handler(request)
     except Refusal as refusal:
-        return web.json_response(refusal.body, status=refusal.status)
+        body = refusal.body if envelope is None else refusal.within(envelope)
+        return web.json_response(body, status=refusal.status)
 
 
 async def _faulty(fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -108,6 +109,8 @@ async def _faulty(fault: Fault, request: web.Request, handler: Handler) -> web.S
     if fault.delay is not None:
         await asyncio.sleep(fault.delay)
         return await _served(request, handler)
+    if fault.envelope is not None:
+        return await _served(request, handler, fault.envelope)
     answer: web.StreamResponse | None = None
     if fault.accepted:
         answer = await _served(request, handler)

@@ -346,3 +346,10 @@ def test_nothing_of_a_source_is_remembered_or_deferred(emulator: Emulator, group
     stored = str([task.store.values, [deferred.trigger.serialize() for deferred in task.deferrals], task.events])
     assert "base64" not in stored
     assert uri(picture())[40:80] not in stored
+
+
+def test_list_that_repeats_its_page_is_read_no_further(emulator: Emulator, group_id: str) -> None:
+    page = {"Items": [{"Id": "asset-1", "GroupId": group_id, "AssetType": "Image"}], "TotalCount": 999}
+    emulator.fault(route="ListAssets", status=200, json=page, count=0)
+    assert [asset.asset_id for asset in SeedanceHook().list_assets(page_size=1)] == ["asset-1"]
+    assert emulator.stats()["requests"]["ListAssets"] == 2

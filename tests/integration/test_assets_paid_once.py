@@ -481,3 +481,28 @@ def test_somebody_elses_not_found_is_not_the_services(emulator: Emulator, group_
     assert task.store is not None
     assert task.store.get("seedance_asset")["phase"] == "submitted"
     assert emulator.stats()["assets_created"] == 1
+
+
+def test_only_a_person_has_an_asset_that_went_missing_before_it_was_delivered_created_again(
+    emulator: Emulator, group_id: str
+) -> None:
+    emulator.fault(route="asset_fate", stuck=True, count=0)
+    task = asset_task(group_id, if_exists="create", timeout=1)
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    task.clear()
+    with pytest.raises(SeedanceTimeoutError):
+        task.run()
+    SeedanceHook().delete_asset(emulator.assets()[0]["id"])
+    emulator.clear_faults()
+    with pytest.raises(SeedanceError):
+        task.run()
+    task.clock.sleep(30)
+    task.clear()
+    with pytest.raises(SeedanceAmbiguousSubmissionError):
+        task.run()
+    assert emulator.stats()["assets_created"] == 1
+    task.clear()
+    task.make = asset_task(group_id, if_exists="create").make
+    assert task.run()["asset_id"] == emulator.assets()[0]["id"]
+    assert emulator.stats()["assets_created"] == 2

@@ -116,7 +116,10 @@ def test_link_keeps_its_signature() -> None:
 
 
 def test_serialized_dag_keeps_the_link_of_plain_and_mapped_tasks() -> None:
-    from airflow.serialization.serialized_objects import DagSerialization
+    try:
+        from airflow.serialization.serialized_objects import DagSerialization
+    except ImportError:
+        pytest.skip("Airflow keeps a mapped task's links in another way before 3.2")
 
     with DAG("linked") as dag:
         SeedanceGenerateVideoOperator(task_id="generate", prompt="a cat")

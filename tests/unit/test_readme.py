@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,9 @@ def test_dag_runs(dag_id, seedance_emulator):
 """
 
 
+@pytest.mark.skipif(
+    find_spec("airflow.dag_processing.dagbag") is None, reason="the README is for Airflow 3.2 and later"
+)
 def test_dags_and_tests_run_in_a_project_of_a_users_own(tmp_path: Path) -> None:
     """Every Dag in a folder, and every test next to it, run by pytest as the section on testing says."""
     (tmp_path / "dags").mkdir()

@@ -27,6 +27,29 @@ def answer(status: str = "SUCCESS", inner: Any = None, **task: Any) -> dict[str,
     return {"code": "success", "message": "", "data": data}
 
 
+#: The upstream's own form of a finished generation.
+ARK = {
+    "id": "cgt-1",
+    "model": "doubao-seedance-2-0-260128",
+    "status": "succeeded",
+    "error": None,
+    "content": {"video_url": LINK, "last_frame_url": LINK},
+    "created_at": 1777288506,
+    "updated_at": 1777288796,
+    "seed": 4304,
+    "usage": {"total_tokens": 108900},
+}
+ARK_EXPECTED = {
+    "generation_id": "cgt-1",
+    "state": "succeeded",
+    "video_url": LINK,
+    "last_frame_url": LINK,
+    "seed": 4304,
+    "total_tokens": 108900,
+    "submitted_at": 1777288506,
+    "finished_at": 1777288796,
+}
+
 #: The samples printed in contract.md#query-response, each with what must be read from it.
 SAMPLES: list[tuple[Any, dict[str, Any]]] = [
     (
@@ -118,6 +141,31 @@ SAMPLES: list[tuple[Any, dict[str, Any]]] = [
     (
         {"id": "asyntask_1", "task_id": "asyntask_1", "object": "video", "status": "queued", "progress": 0},
         {"state": "running", "progress": 0},
+    ),
+    # the gateway's without its envelope, the upstream's with and without one, and one with a request id in it
+    (
+        answer("IN_PROGRESS", {"id": "cgt-1", "status": "running"})["data"],
+        {"state": "running", "status": "IN_PROGRESS", "inner_status": "running", "generation_id": "asyntask_abc"},
+    ),
+    (
+        answer("SUCCESS", {"id": "cgt-1", "status": "succeeded", "content": {"video_url": LINK}}, result_url=LINK)[
+            "data"
+        ],
+        {"state": "succeeded", "status": "SUCCESS", "video_url": LINK},
+    ),
+    (ARK, ARK_EXPECTED),
+    ({"code": 200, "message": "ok", "data": ARK}, ARK_EXPECTED),
+    (
+        {"id": "cgt-1", "status": "failed", "error": {"code": "InternalServiceError", "message": "x"}},
+        {"state": "failed", "failure_reason": "other"},
+    ),
+    (
+        {"code": "success", "data": {"id": "t", "status": "failed", "error": {"code": "x", "message": "y"}}},
+        {"state": "failed", "generation_id": "t"},
+    ),
+    (
+        {"id": "req-1", "status": "success", "data": {"id": "t", "status": "processing"}},
+        {"state": "running", "generation_id": "t"},
     ),
 ]
 

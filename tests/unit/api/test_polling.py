@@ -64,6 +64,11 @@ def test_running_waits_one_interval(status: str) -> None:
     assert next_poll(poller().on_state(Generation(status=status), now=START)) == START + 15
 
 
+def test_retry_after_of_nothing_is_no_busy_loop() -> None:
+    response = Response(429, {"error": {"message": "busy", "type": "x"}}, {"retry-after": "0"})
+    assert next_poll(poller(0.0).on_error(error_from(response), now=START)) == START + 1
+
+
 @pytest.mark.parametrize(("rng", "expected"), [(0.0, 13.5), (1.0, 16.5)])
 def test_wait_is_spread_by_ten_percent(rng: float, expected: float) -> None:
     assert next_poll(poller(rng).on_state(RUNNING, now=START)) == pytest.approx(START + expected)

@@ -25,6 +25,17 @@ def test_given_secrets_are_taken_out_wherever_they_stand() -> None:
     assert redact("the prompt 'a cat in a hat' is bad", secrets=["a cat in a hat"]) == "the prompt '[redacted]' is bad"
 
 
+def test_longer_secret_goes_first_so_that_none_of_it_is_left() -> None:
+    secrets = ["a cat", "cat in", "a cat in a hat", "zzzz"]
+    assert redact("said 'a cat in a hat' and 'zzzz'", secrets=secrets) == "said '[redacted]' and '[redacted]'"
+
+
+@pytest.mark.parametrize("length", [4, 5, 11, 12, 15])
+def test_given_secret_is_taken_out_from_four_characters_on(length: int) -> None:
+    secret = "q7x9w2v4k1m3n5p8"[:length]
+    assert redact(f"refused {secret}.", secrets=[secret]) == "refused [redacted]."
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -40,3 +51,4 @@ def test_harmless_text_stays_as_it_is(text: str) -> None:
 
 def test_long_text_is_cut() -> None:
     assert len(redact("word " * 1000)) <= MAX_QUOTED + 3
+    assert redact("x " * (MAX_QUOTED // 2)) == "x " * (MAX_QUOTED // 2)

@@ -19,6 +19,7 @@ from typing import Any
 import av
 import fsspec
 import pytest
+from airflow import __version__ as airflow_version
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import store
 from PIL import Image
@@ -121,6 +122,7 @@ def test_sound_file_becomes_a_data_uri(data: bytes, name: str, file: Any) -> Non
     assert load(file(data), "audio") == (f"data:audio/{name};base64,{base64.b64encode(data).decode()}")
 
 
+@pytest.mark.skipif(airflow_version.startswith("3.0."), reason="Airflow 3.0 looks for a relative path at the root")
 def test_file_is_found_by_every_spelling_of_its_path(
     file: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

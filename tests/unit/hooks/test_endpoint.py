@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import Connection
+from airflow.providers.common.compat.sdk import BaseHook, Connection
 
 from airflow_provider_seedance.emulator import EmulatorControl
 from airflow_provider_seedance.exceptions import SeedanceAuthError, SeedanceRequestError
@@ -30,6 +30,12 @@ def connection(extra: dict[str, Any] | None = None, **fields: Any) -> Connection
 
 def read(conn: Connection) -> Endpoint:
     return Endpoint.from_connection(conn, conn.extra_dejson)
+
+
+def read_uri(uri: str, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
+    """Read a connection as Airflow makes it from a URI in the environment."""
+    monkeypatch.setenv("AIRFLOW_CONN_STUDIO", uri)
+    return read(BaseHook.get_connection("studio"))
 
 
 def with_extra(**extra: Any) -> Endpoint:
@@ -127,8 +133,8 @@ def test_every_spelling_of_the_base_url_is_understood(fields: dict[str, Any], ba
         ("seedance://:sk-0123456789abcdef@[::1]:8765/http", "http://[::1]:8765"),
     ],
 )
-def test_connections_given_as_uris_are_understood(uri: str, base_url: str) -> None:
-    endpoint = read(Connection.from_uri(uri, conn_id="studio"))
+def test_connections_given_as_uris_are_understood(uri: str, base_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = read_uri(uri, monkeypatch)
     assert (endpoint.base_url, endpoint.api_key) == (base_url, KEY)
 
 
@@ -143,9 +149,9 @@ def test_the_emulators_uri_and_json_lead_to_the_same_place(monkeypatch: pytest.M
         assert (endpoint.base_url, endpoint.api_key) == (url, emulator.api_key)
 
 
-def test_extra_in_a_uri_is_read() -> None:
+def test_extra_in_a_uri_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     uri = "seedance://:sk-0123456789abcdef@ai.alad.com/https?model=seedance-2.0-ultra&timeout=5&verify=false"
-    endpoint = read(Connection.from_uri(uri, conn_id="studio"))
+    endpoint = read_uri(uri, monkeypatch)
     assert (endpoint.model, endpoint.timeout, endpoint.verify) == ("seedance-2.0-ultra", 5.0, False)
 
 

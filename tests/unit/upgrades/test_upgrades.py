@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
-from airflow.sdk.module_loading import import_string
 
 from airflow_provider_seedance.api.polling import from_event
 from airflow_provider_seedance.api.submission import ASSET, SubmissionRecord
@@ -28,7 +28,7 @@ def load(name: str) -> Any:
 @pytest.mark.parametrize("name", ["generation_trigger_1.json", "asset_trigger_1.json"])
 def test_stored_trigger_loads_and_means_the_same(name: str) -> None:
     stored = load(name)
-    trigger = import_string(stored["classpath"])(**stored["kwargs"])
+    trigger = resolve_name(stored["classpath"])(**stored["kwargs"])
     path, kwargs = trigger.serialize()
     assert path == stored["classpath"]
     assert {name: kwargs[name] for name in stored["kwargs"]} == stored["kwargs"]
