@@ -31,7 +31,7 @@ from airflow_provider_seedance.api.fingerprint import digest
 from airflow_provider_seedance.api.generation import iso
 from airflow_provider_seedance.api.ids import check_group_id
 from airflow_provider_seedance.api.polling import ASSET_NOT_FOUND_GRACE
-from airflow_provider_seedance.api.submission import Remote, SubmissionRecord, Tries, decide
+from airflow_provider_seedance.api.submission import Remote, SubmissionRecord, Tries, decide, superseded
 from airflow_provider_seedance.api.values import refuse
 from airflow_provider_seedance.exceptions import (
     SeedanceError,
@@ -258,7 +258,7 @@ def _created_before(
     cleared = record.was_cleared(tries)
     if record.created_id is None and record.fingerprint == fingerprint:
         record = _found_by_listing(hook, store, wanted, record)
-    remote = _remote(hook, wanted, record, cleared) if record.created_id is not None else None
+    remote = _remote(hook, store, wanted, record, cleared) if record.created_id is not None else None
     if remote == "failed" and cleared:
         log.warning("The task was cleared after asset %s failed: creating another.", record.created_id)
         return None
@@ -285,7 +285,13 @@ def _created_before(
     return record.created_id
 
 
-def _remote(hook: SeedanceHook, wanted: _WantedGroup | _WantedAsset, record: SubmissionRecord, cleared: bool) -> Remote:
+def _remote(
+    hook: SeedanceHook,
+    store: SubmissionStore,
+    wanted: _WantedGroup | _WantedAsset,
+    record: SubmissionRecord,
+    cleared: bool,
+) -> Remote:
     """Return what the service says of a recorded id, as far as it matters here."""
     is_doubtful = record.phase in ("intent", "reported")  # only a failed response named it, or it was denied before
     if not is_doubtful and (isinstance(wanted, _WantedGroup) or cleared == (record.phase == "delivered")):
@@ -295,9 +301,9 @@ def _remote(hook: SeedanceHook, wanted: _WantedGroup | _WantedAsset, record: Sub
         if isinstance(wanted, _WantedGroup):
             return "succeeded" if created_id in {group.group_id for group in wanted.find(hook)} else "not_found"
         asset = asset_now(hook, wanted.group_id, created_id)
-    except SeedanceRequestError as e:
-        if not e.lacks_route:
-            raise
+    except SeedanceError as e:
+        if not (isinstance(e, SeedanceRequestError) and e.lacks_route):
+            raise e.prefixed(superseded(record, store.kind)) from None
         return "not_found" if is_doubtful else "running"
     if asset is not None:
         return asset.state
@@ -335,8 +341,6 @@ def _create(
         raise e
     if lost is not None:
         log.warning("The response to a paid call was lost: %s Listing to find what it created.", lost)
-        if record.created_id is not None:
-            store.put_with_retries(record)
         record = _found_by_listing(hook, store, wanted, record)
         if record.phase != "submitted":
             raise reported(store, record.with_phase("reported"), str(lost)) from lost

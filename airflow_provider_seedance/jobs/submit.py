@@ -81,6 +81,7 @@ def pay(
             lost = replace(intent, created_id=answer.created_id)
             if lost.created_id is not None:
                 log.warning("The response is an error, but names %s %s.", store.kind.noun, lost.created_id)
+                store.put_with_retries(lost)
             if lost.created_id is not None or not may_resubmit:
                 return lost, _after(earlier, store, answer.error)
             may_resubmit, earlier = False, lost
@@ -139,6 +140,13 @@ def submit_or_attach(
             store.put(record.at(tries))
         remote, generation = _query(hook, record)
     log_decision(record, decision)
+    if record is not None and decision.action != "submit" and isinstance(request, Exception):
+        log.warning(
+            "The request cannot be built now (%s), so whether it is that of %s %s is not known.",
+            type(request).__name__,
+            store.kind.noun,
+            record.created_id,
+        )
     if record is None or decision.action == "submit":
         if isinstance(request, Exception):
             raise request
@@ -205,11 +213,13 @@ def _summary(request: GenerationRequest) -> str:
 
 def reported(store: SubmissionStore, record: SubmissionRecord, detail: str = "") -> SeedanceError:
     """Record that a lost response is being raised, and return its exception, whatever becomes of the record."""
+    error = ambiguous_error(record, store.kind, detail, reattaches=store.reattaches)
+    log.error("%s", error)  # before the record says that a person was told: the worker may die in between
     try:
         store.put(record)
     except Exception as e:
         log.warning("It could not be recorded that this is raised: %s", type(e).__name__)
-    return ambiguous_error(record, store.kind, detail, reattaches=store.reattaches)
+    return error
 
 
 def log_decision(record: SubmissionRecord | None, decision: SubmissionDecision) -> None:
