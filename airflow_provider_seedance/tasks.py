@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_seedance.api.generation import Generation
-    from airflow_provider_seedance.api.polling import BasePoller, Finished, Waited
+    from airflow_provider_seedance.api.outcomes import Finished
+    from airflow_provider_seedance.api.polling import BasePoller, Waited
     from airflow_provider_seedance.api.request import GenerationRequest
     from airflow_provider_seedance.api.submission import Tries
     from airflow_provider_seedance.hooks.seedance import SeedanceHook

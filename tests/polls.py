@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from airflow_provider_seedance.api.polling import Finished, PollAgain, PollDecision
+from airflow_provider_seedance.api.outcomes import Finished
+from airflow_provider_seedance.api.polling import PollAgain, PollDecision
 
 
 class Fixed(random.Random):

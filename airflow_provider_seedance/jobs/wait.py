@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_seedance.api.assets import Asset
 from airflow_provider_seedance.api.generation import Generation
-from airflow_provider_seedance.api.polling import (
-    AssetPoller,
-    BasePoller,
-    Finished,
-    PollAgain,
-    PollDecision,
-    Waited,
-    asset_error,
-    from_event,
-    generation_error,
-)
+from airflow_provider_seedance.api.outcomes import Finished, asset_error, from_event, generation_error
+from airflow_provider_seedance.api.polling import AssetPoller, BasePoller, PollAgain, PollDecision, Waited
 from airflow_provider_seedance.exceptions import (
     SeedanceError,
     SeedanceNotFoundError,

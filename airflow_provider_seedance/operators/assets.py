@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_seedance.api.assets import Asset
-    from airflow_provider_seedance.api.polling import AssetPoller, Finished
+    from airflow_provider_seedance.api.outcomes import Finished
+    from airflow_provider_seedance.api.polling import AssetPoller
     from airflow_provider_seedance.api.submission import Kind
     from airflow_provider_seedance.jobs.store import SubmissionStore
 

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_seedance.api.generation import Generation
-    from airflow_provider_seedance.api.polling import Finished, GenerationPoller
+    from airflow_provider_seedance.api.outcomes import Finished
+    from airflow_provider_seedance.api.polling import GenerationPoller
     from airflow_provider_seedance.api.submission import OnAmbiguous, SubmissionRecord
     from airflow_provider_seedance.jobs.store import SubmissionStore
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_seedance.api.assets import Asset
-    from airflow_provider_seedance.api.polling import Finished
+    from airflow_provider_seedance.api.outcomes import Finished
 
 
 class SeedanceAssetSensor(BaseSeedanceSensor):

@@ -22,7 +22,8 @@ from airflow_provider_seedance.version_compat import DEFAULT_DEFERRABLE, with_re
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_seedance.api.polling import BasePoller, Finished
+    from airflow_provider_seedance.api.outcomes import Finished
+    from airflow_provider_seedance.api.polling import BasePoller
 
 #: Key in the task state store under which a rescheduled sensor keeps what its poller had counted.
 COUNTS_KEY = "seedance_sensor"
@@ -101,7 +102,7 @@ class BaseSeedanceSensor(PollingTask, BaseSensorOperator):
         :returns: False while it runs, else the result as XCom value.
         :raises SeedanceError: The typed exception of any outcome but success.
         """
-        from airflow_provider_seedance.api.polling import Finished
+        from airflow_provider_seedance.api.outcomes import Finished
         from airflow_provider_seedance.jobs.wait import poll_once
 
         store: Any = context.get("task_state_store") if self.reschedule else None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_seedance.api.generation import Generation
-    from airflow_provider_seedance.api.polling import Finished
+    from airflow_provider_seedance.api.outcomes import Finished
 
 
 class SeedanceGenerationSensor(GenerationTask, BaseSeedanceSensor):

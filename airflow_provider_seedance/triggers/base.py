@@ -69,7 +69,7 @@ class BaseSeedanceTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send one event: ``{"version", <id_field>, "outcome", "reason", "message"}``."""
-        from airflow_provider_seedance.api.polling import to_event
+        from airflow_provider_seedance.api.outcomes import to_event
         from airflow_provider_seedance.hooks.async_client import shared_client
         from airflow_provider_seedance.jobs.wait import wait_async
 

@@ -16,8 +16,9 @@ from airflow_provider_seedance.api.assets import (
     result_items,
 )
 from airflow_provider_seedance.api.ids import check_asset_id, check_group_id
+from airflow_provider_seedance.api.outcomes import Finished
 from airflow_provider_seedance.api.paid_answer import find_created_id
-from airflow_provider_seedance.api.polling import AssetPoller, Finished, PollAgain
+from airflow_provider_seedance.api.polling import AssetPoller, PollAgain
 from airflow_provider_seedance.exceptions import (
     SeedanceNotFoundError,
     SeedanceRequestError,

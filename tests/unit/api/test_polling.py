@@ -10,16 +10,13 @@ import pytest
 from airflow_provider_seedance.api.assets import Asset
 from airflow_provider_seedance.api.errors import ErrorDetail, error_from
 from airflow_provider_seedance.api.generation import Generation
+from airflow_provider_seedance.api.outcomes import Finished, asset_error, from_event, to_event
 from airflow_provider_seedance.api.polling import (
     FIRST_POLL_DELAY,
     MAX_BACKOFF,
     AssetPoller,
-    Finished,
     GenerationPoller,
     PollAgain,
-    asset_error,
-    from_event,
-    to_event,
 )
 from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import (

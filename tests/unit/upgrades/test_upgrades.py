@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_seedance.api.polling import from_event
+from airflow_provider_seedance.api.outcomes import from_event
 from airflow_provider_seedance.api.submission import ASSET, SubmissionRecord
 from airflow_provider_seedance.exceptions import SeedanceEventError
 
