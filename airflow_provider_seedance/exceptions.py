@@ -9,10 +9,11 @@ Base64 payload: whoever builds one passes the service's text through
 from __future__ import annotations
 
 import importlib
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 #: What content moderation rejected: the request, or the finished video.
 ModerationStage = Literal["input", "output"]
+Error = TypeVar("Error", bound="SeedanceError")
 
 
 class SeedanceError(Exception):
@@ -43,10 +44,16 @@ class SeedanceError(Exception):
         self.status = status
         self.request_id = request_id
 
-    def prefixed(self, text: str) -> Self:
-        """Return the same error, with what a person has to know as well in front of its message."""
-        self.args = (f"{text} {self}",)
+    def add(self, *, before: str = "", after: str = "") -> Self:
+        """Add what a person has to know as well to the message, and return the same error."""
+        self.args = (" ".join(filter(None, (before, str(self), after))),)
         return self
+
+    def retyped(self, error_type: type[Error], message: str) -> Error:
+        """Return an error of another type that knows what this one does of the response."""
+        error = error_type(message, code=self.code, status=self.status, request_id=self.request_id)
+        error.retry_after, error.is_from_service = self.retry_after, self.is_from_service
+        return error
 
 
 class SeedanceRequestError(SeedanceError):

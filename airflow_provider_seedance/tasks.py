@@ -53,12 +53,12 @@ _DEFERRAL_TIMED_OUT = "Trigger timeout"
 
 
 @contextmanager
-def telling(sentence: str) -> Iterator[None]:
+def adding(sentence: str) -> Iterator[None]:
     """Add a sentence to the message of any error of ours."""
     try:
         yield
     except SeedanceError as e:
-        e.args = (f"{e} {sentence}".rstrip(),)
+        e.add(after=sentence)
         raise
 
 
@@ -131,6 +131,12 @@ class SeedanceTask:
 class PayingTask(SeedanceTask):
     """Mixin for tasks that make a paid call: records the delivery once Airflow has the task's success."""
 
+    #: What is paid for.
+    kind_noun = "generation"
+    #: Whether it is recorded, so that a retry finds it.
+    durable: bool = True
+    #: Whether the next try finds what this one pays for.
+    reattaches = True
     #: What the task has returned: where it is recorded, and its id.
     returned: tuple[SubmissionStore, str] | None = None
     on_success_callback: Sequence[Any]
@@ -138,6 +144,15 @@ class PayingTask(SeedanceTask):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.on_success_callback = [*self.on_success_callback, _record_delivery]
+
+    def store(self, context: Context) -> SubmissionStore:
+        """Return where the submission is recorded."""
+        from airflow_provider_seedance.api.submission import KINDS
+        from airflow_provider_seedance.jobs.store import SubmissionStore
+
+        store = SubmissionStore(context, KINDS[self.kind_noun], durable=self.durable, clock=self.clock)
+        self.reattaches = store.reattaches
+        return store
 
 
 def _record_delivery(context: Context) -> None:

@@ -250,14 +250,11 @@ class CreateAsset(PaidCall):
         if answer.verdict != "refused" or answer.error is None:
             return answer
         if response.status == 404:  # a duplicate name and an unknown group look alike
-            taken = SeedanceNotFoundError(
+            taken = (
                 f"The service refused the asset as not found: there is no group {self.group_id}, or the name "
-                f"{self.name!r} is taken in it. {answer.error}",
-                code=answer.error.code,
-                status=response.status,
-                request_id=answer.error.request_id,
+                f"{self.name!r} is taken in it. {answer.error}"
             )
-            return PaidAnswer("refused", error=taken)
+            return PaidAnswer("refused", error=answer.error.retyped(SeedanceNotFoundError, taken))
         if _lacks_group(response, answer.error):  # it was just created: that passes
             return PaidAnswer("repeat", error=answer.error)
         return answer

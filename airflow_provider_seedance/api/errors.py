@@ -355,8 +355,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def is_transient(error: SeedanceError) -> bool:
-    """Return whether an error may not recur when a free call is repeated."""
-    return isinstance(error, SeedanceServiceError | SeedanceRateLimitError)
+    """Return whether an error may not recur when a free call is repeated: what others answer says nothing for good."""
+    return isinstance(error, SeedanceServiceError | SeedanceRateLimitError) or not error.is_from_service
 
 
 def retry_after_fits(error: SeedanceError) -> bool:

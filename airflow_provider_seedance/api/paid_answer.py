@@ -66,12 +66,8 @@ class PaidAnswer:
             return str(self.created_id)
         if self.verdict != "lost":
             raise self.error
-        raise SeedanceAmbiguousSubmissionError(
-            f"The response to a paid call was lost: {self.error}",
-            code=self.error.code,
-            status=self.error.status,
-            request_id=self.error.request_id,
-        ) from self.error
+        message = f"The response to a paid call was lost: {self.error}"
+        raise self.error.retyped(SeedanceAmbiguousSubmissionError, message) from self.error
 
 
 def read_paid_failure(error: SeedanceError) -> PaidAnswer:

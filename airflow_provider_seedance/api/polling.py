@@ -162,7 +162,7 @@ class BasePoller(Generic[Waited]):
         :param now: Unix seconds.
         """
         self._last_error = type(error).__name__
-        if error.status is not None and not error.is_from_service:
+        if not error.is_from_service:
             return self._outage(error, now)  # somebody else's words, whatever they say
         if isinstance(error, SeedanceAuthError | SeedanceBalanceError) or error.status in (401, 403):
             return self._refused_key(error, now)

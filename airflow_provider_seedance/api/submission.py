@@ -46,6 +46,8 @@ class Kind:
 GENERATION = Kind("generation", "seedance_generation", "generation_id")
 ASSET = Kind("asset", "seedance_asset", "id")
 ASSET_GROUP = Kind("asset group", "seedance_asset", "id")
+#: By their nouns.
+KINDS = {kind.noun: kind for kind in (GENERATION, ASSET, ASSET_GROUP)}
 
 
 @dataclass(frozen=True)

@@ -190,10 +190,8 @@ class ResultFile(io.RawIOBase):
         if self._failures < ATTEMPTS:
             return RESUME_BACKOFF * 2.0 ** (self._failures - 1)
         gone = " The link was new: the file is no longer kept." if isinstance(error, LinkRefusedError) else ""
-        raise type(error)(
-            f"Download of {self.name} was interrupted {ATTEMPTS} times at byte {self._position}: {error}{gone}",
-            status=error.status,
-        ) from None
+        message = f"Download of {self.name} was interrupted {ATTEMPTS} times at byte {self._position}: {error}{gone}"
+        raise error.retyped(type(error), message) from None
 
     def _connect(self) -> requests.Response:
         """Open the file at the position, with a link that was not used before."""

@@ -170,8 +170,7 @@ class SeedanceHook(BaseHook):
     def _wait_before_retry(self, error: SeedanceError, attempt: int, attempts: int) -> None:
         """Wait before a call that costs nothing is repeated, or raise its error if it is not."""
         wait = retry_in(error, attempt, attempts=attempts, backoff=READ_BACKOFF)
-        answered_in_its_place = error.status is not None and not error.is_from_service
-        if wait is None or not (is_transient(error) or answered_in_its_place):
+        if wait is None or not is_transient(error):
             raise error
         log.warning("%s Retrying in %.0f s.", error, wait)
         self.clock.sleep(wait)
@@ -227,11 +226,9 @@ class SeedanceHook(BaseHook):
             return self.get_generation(generation_id)
         except SeedanceError as e:
             about = f"Generation {generation_id} was paid for and cannot be queried."
-            if e.status is None or e.is_from_service:
-                raise e.prefixed(about) from None
-            error = SeedanceServiceError(f"{about} {e}", code=e.code, status=e.status, request_id=e.request_id)
-            error.retry_after = e.retry_after
-            raise error from None
+            if not e.is_from_service:
+                raise e.retyped(SeedanceServiceError, f"{about} {e}") from None
+            raise e.add(before=about) from None
 
     def list_models(self) -> list[str]:
         """

@@ -303,7 +303,7 @@ def _remote(
         asset = asset_now(hook, wanted.group_id, created_id)
     except SeedanceError as e:
         if not (isinstance(e, SeedanceRequestError) and e.lacks_route):
-            raise e.prefixed(superseded(record, store.kind)) from None
+            raise e.add(before=superseded(record, store.kind)) from None
         return "not_found" if is_doubtful else "running"
     if asset is not None:
         return asset.state
@@ -374,10 +374,11 @@ def _found_by_listing(
         try:
             new = [item.id for item in wanted.find(hook) if item.id not in record.known]
         except SeedanceError as e:
-            if is_transient(e) or not e.is_from_service:
-                raise SeedanceServiceError(
+            if is_transient(e):
+                raise e.retyped(
+                    SeedanceServiceError,
                     f"A paid call was sent at {iso(record.submitted_at)} and its response was lost: the "
-                    f"{store.kind.noun} may exist and be billed. Listing what it created failed: {e}"
+                    f"{store.kind.noun} may exist and be billed. Listing what it created failed: {e}",
                 ) from e
             log.warning("What the call created cannot be listed: %s", e)
             return record

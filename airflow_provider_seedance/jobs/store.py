@@ -42,7 +42,7 @@ class SubmissionStore:
         self._clock = clock
         self._store: Any = context.get("task_state_store") if durable else None
         if durable and self._store is None:
-            log.info("Airflow has no task state store before 3.3: a retry submits and pays again.")
+            log.info("Airflow has no task state store before 3.3: a retry has no record and may pay again.")
 
     @property
     def reattaches(self) -> bool:

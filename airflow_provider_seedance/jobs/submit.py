@@ -2,7 +2,7 @@
 Paying once: ``pay`` makes the paid call, ``submit_or_attach`` decides whether to (decisions.md#paying-once).
 
 The order of writes makes it safe for a worker to die at any point: the intent before the paid call, the id right after
-it, the delivery before the result is returned. Generations, asset groups and assets share all of it.
+it, the delivery once Airflow has the task's success. Generations, asset groups and assets share ``pay``.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def pay(
 
 def _after(earlier: SubmissionRecord | None, store: SubmissionStore, error: SeedanceError) -> SeedanceError:
     """Return an error that does not let a person forget an earlier paid call."""
-    return error if earlier is None else error.prefixed(f"{superseded(earlier, store.kind)} Submitted again:")
+    return error if earlier is None else error.add(before=f"{superseded(earlier, store.kind)} Submitted again:")
 
 
 def submit_or_attach(

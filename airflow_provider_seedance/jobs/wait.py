@@ -225,7 +225,7 @@ def wait_by_listing(hook: SeedanceHook, group_id: str, poller: AssetPoller) -> A
             )
             return Asset(asset_id=poller.subject_id, group_id=group_id)
         now = hook.clock.now()
-        decision = poller.on_error(error, now=now) if asset is None else poller.on_state(asset, now=now)
+        decision = _on_error(poller, error, now) if asset is None else _on_state(poller, asset, now)
         if isinstance(decision, Finished):
             return require_asset(decision, asset)
         hook.clock.sleep(decision.next_poll_at - now)

@@ -21,7 +21,7 @@ from airflow_provider_seedance.tasks import (
     PayingTask,
     PollingTask,
     SeedanceTask,
-    telling,
+    adding,
 )
 from airflow_provider_seedance.version_compat import (
     DEFAULT_DEFERRABLE,
@@ -35,28 +35,17 @@ if TYPE_CHECKING:
     from airflow_provider_seedance.api.assets import Asset
     from airflow_provider_seedance.api.outcomes import Finished
     from airflow_provider_seedance.api.polling import AssetPoller
-    from airflow_provider_seedance.api.submission import Kind
-    from airflow_provider_seedance.jobs.store import SubmissionStore
 
 IfExists = Literal["reuse", "create", "fail"]
 IfChanged = Literal["create", "fail"]
 
 
 class _AssetOperator(SeedanceTask, BaseOperator):
-    """What the operators here share: the connection, and the record of what was created."""
-
-    reattaches = True
+    """What the operators here share: the connection."""
 
     def __init__(self, *, seedance_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**with_retry_policy(kwargs))
         self.seedance_conn_id = seedance_conn_id
-
-    def _store(self, context: Context, kind: Kind) -> SubmissionStore:
-        from airflow_provider_seedance.jobs.store import SubmissionStore
-
-        store = SubmissionStore(context, kind, clock=self.clock)
-        self.reattaches = store.reattaches
-        return store
 
 
 class SeedanceCreateAssetGroupOperator(PayingTask, _AssetOperator):
@@ -73,6 +62,7 @@ class SeedanceCreateAssetGroupOperator(PayingTask, _AssetOperator):
     """
 
     template_fields: Sequence[str] = ("name", "description", "seedance_conn_id")
+    kind_noun = "asset group"
 
     def __init__(
         self, *, name: str, description: str | None = None, if_exists: IfExists = "reuse", **kwargs: Any
@@ -85,12 +75,11 @@ class SeedanceCreateAssetGroupOperator(PayingTask, _AssetOperator):
 
     def execute(self, context: Context) -> str:
         """Find or create the group."""
-        from airflow_provider_seedance.api.submission import ASSET_GROUP
         from airflow_provider_seedance.jobs.assets import find_or_create_group
 
         with fail_without_retry():
             self.require_rendered(("name", "description"))
-            store, tries = self._store(context, ASSET_GROUP), self.tries(context)
+            store, tries = self.store(context), self.tries(context)
             group_id = find_or_create_group(
                 self.hook,
                 store,
@@ -132,6 +121,7 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
     """
 
     template_fields: Sequence[str] = ("group_id", "name", "source", "asset_type", "seedance_conn_id")
+    kind_noun = "asset"
 
     def __init__(
         self,
@@ -167,7 +157,6 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Find or create the asset, then wait until it can be used."""
-        from airflow_provider_seedance.api.submission import ASSET
         from airflow_provider_seedance.files.places import check_origin
         from airflow_provider_seedance.jobs.assets import find_or_create_asset
         from airflow_provider_seedance.jobs.wait import asset_as_created
@@ -178,7 +167,7 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
             ti = context["ti"]
             asset_id = find_or_create_asset(
                 self.hook,
-                self._store(context, ASSET),
+                self.store(context),
                 group_id=unwrap(self.group_id),
                 name=unwrap(self.name),
                 source=unwrap(self.source),
@@ -195,20 +184,17 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Fetch the asset that the trigger's event is about, and return the result or raise its error."""
-        from airflow_provider_seedance.api.submission import ASSET
         from airflow_provider_seedance.jobs.wait import complete_asset
 
         with fail_without_retry():
-            store = self._store(context, ASSET)
+            store = self.store(context)
             known = as_id(as_mapping(event).get("asset_id")) or store.created_id() or UNKNOWN_ID
-            with telling(what_next("asset", known, reattaches=store.reattaches)):
+            with adding(what_next("asset", known, reattaches=store.reattaches)):
                 asset_id, finished, asset = complete_asset(self.hook, event)
             return self._result(context, self._active(asset_id, finished, asset))
 
     def _waited_for(self, context: Context) -> tuple[str, str]:
-        from airflow_provider_seedance.api.submission import ASSET
-
-        return "asset", self._store(context, ASSET).created_id() or UNKNOWN_ID
+        return "asset", self.store(context).created_id() or UNKNOWN_ID
 
     def _poller(self, asset_id: str) -> AssetPoller:
         from airflow_provider_seedance.api.polling import AssetPoller
@@ -222,14 +208,12 @@ class SeedanceCreateAssetOperator(PayingTask, PollingTask, _AssetOperator):
 
         if finished.reason in ("not_found", "no_route"):
             return wait_by_listing(self.hook, unwrap(self.group_id), self._poller(asset_id))
-        with telling("" if finished.outcome == "failed" else what_next("asset", asset_id, reattaches=self.reattaches)):
+        with adding("" if finished.outcome == "failed" else what_next("asset", asset_id, reattaches=self.reattaches)):
             return require_asset(finished, asset)
 
     def _result(self, context: Context, asset: Asset) -> dict[str, Any]:
         """Return the result."""
-        from airflow_provider_seedance.api.submission import ASSET
-
-        self.returned = (self._store(context, ASSET), asset.asset_id)
+        self.returned = (self.store(context), asset.asset_id)
         return asset.to_result(group_id=unwrap(self.group_id))
 
 

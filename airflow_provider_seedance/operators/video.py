@@ -21,7 +21,7 @@ from airflow_provider_seedance.tasks import (
     GenerationTask,
     PayingTask,
     PollingTask,
-    telling,
+    adding,
 )
 from airflow_provider_seedance.telemetry.outlets import describe_outlets
 from airflow_provider_seedance.version_compat import (
@@ -188,7 +188,7 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
         from airflow_provider_seedance.jobs.submit import submit_or_attach
 
         with fail_without_retry():
-            request, store = self._request_or_error(), self._store(context)
+            request, store = self._request_or_error(), self.store(context)
             record, generation = submit_or_attach(
                 self.hook,
                 store,
@@ -203,7 +203,7 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
                 self.returned = (store, generation_id)
                 self._keep_lineage_facts(generation or Generation(generation_id=generation_id), request=_built(request))
                 return generation_id
-            with telling(self._what_next(generation_id)):
+            with adding(self._what_next(generation_id)):
                 finished, generation = self._wait(self._poller(record), generation)
             return self._deliver(context, store, request, finished, generation, generation_id)
 
@@ -212,9 +212,9 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
         from airflow_provider_seedance.jobs.wait import complete_generation
 
         with fail_without_retry():
-            store = self._store(context)
+            store = self.store(context)
             self.running_id = as_id(as_mapping(event).get("generation_id")) or self._known_id(context)
-            with telling(self._what_next(self.running_id)):
+            with adding(self._what_next(self.running_id)):
                 generation_id, finished, generation = complete_generation(self.hook, event)
             request = self._request_or_error()
             return self._deliver(context, store, request, finished, generation, generation_id)
@@ -272,16 +272,9 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
         except Exception as e:
             return e
 
-    def _store(self, context: Context) -> SubmissionStore:
-        from airflow_provider_seedance.jobs.store import SubmissionStore
-
-        store = SubmissionStore(context, durable=self.durable, clock=self.clock)
-        self.reattaches = store.reattaches
-        return store
-
     def _known_id(self, context: Context) -> str:
         """Return the generation's id for a message: from the record, else as it was pushed."""
-        known = self._store(context).created_id()
+        known = self.store(context).created_id()
         if known is None:
             ti = context["ti"]
             with suppress(Exception):
@@ -321,7 +314,7 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
 
         built = _built(request)
         is_refunded = finished.outcome == "failed"
-        with telling("" if is_refunded else self._what_next(generation_id)):
+        with adding("" if is_refunded else self._what_next(generation_id)):
             generation = require_generation(finished, generation, secrets=built.secrets if built else None)
         self.returned = (store, generation_id)
         self._keep_lineage_facts(generation, request=built)
