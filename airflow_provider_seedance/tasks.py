@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow_provider_seedance.api.parse import as_mapping
 from airflow_provider_seedance.api.recovery import what_next
 from airflow_provider_seedance.api.redact import Redacted, wrap
-from airflow_provider_seedance.api.values import GAVE_NOTHING, is_nothing, path_text, refuse, shown
+from airflow_provider_seedance.api.values import GAVE_NOTHING, is_nothing, refuse, shown, texts_in
 from airflow_provider_seedance.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_seedance.exceptions import (
     SeedanceError,
@@ -27,7 +27,13 @@ from airflow_provider_seedance.exceptions import (
 )
 from airflow_provider_seedance.links import SeedanceVideoLink
 from airflow_provider_seedance.telemetry.lineage_facts import LineageFacts
-from airflow_provider_seedance.version_compat import arguments_of, first_try_since_cleared, mapped_task
+from airflow_provider_seedance.version_compat import (
+    DEFERRAL_FAILED,
+    DEFERRAL_TIMED_OUT,
+    arguments_of,
+    first_try_since_cleared,
+    mapped_task,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
@@ -47,9 +53,6 @@ DEFAULT_CONN_ID = "seedance_default"
 DEFERRAL_BACKSTOP = 300.0
 #: Stands for an id that is not known, in messages.
 UNKNOWN_ID = "(its id is in the log)"
-#: What Airflow resumes a task with instead of a method if its deferral failed, and the reason if it timed out.
-_DEFERRAL_FAILED = "__fail__"
-_DEFERRAL_TIMED_OUT = "Trigger timeout"
 
 
 @contextmanager
@@ -185,17 +188,10 @@ def _texts_of_dag(task: Any) -> Iterator[str]:
     """Find what the Dag's own code gives for template fields, before they are rendered: no other task's output."""
     mapped = mapped_task(task)
     if mapped is None:
-        return _texts([getattr(task, name) for name in task.template_fields])
-    return _texts([mapped.expand_input.value, *(mapped.partial_kwargs.get(name) for name in task.template_fields)])
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Find all texts in lists and dictionaries, paths among them."""
-    text = path_text(value)
-    if isinstance(text, str):
-        yield text.strip()
-    for member in value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
-        yield from _texts(member)
+        given = [getattr(task, name) for name in task.template_fields]
+    else:
+        given = [mapped.expand_input.value, *(mapped.partial_kwargs.get(name) for name in task.template_fields)]
+    return (text.strip() for text in texts_in(given))
 
 
 class PollingTask(SeedanceTask):
@@ -210,9 +206,9 @@ class PollingTask(SeedanceTask):
         try:
             return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
         except Exception as e:
-            if next_method != _DEFERRAL_FAILED or isinstance(e, AirflowSkipException):
+            if next_method != DEFERRAL_FAILED or isinstance(e, AirflowSkipException):
                 raise
-            raise self._deferral_error(context, (next_kwargs or {}).get("error") == _DEFERRAL_TIMED_OUT) from e
+            raise self._deferral_error(context, (next_kwargs or {}).get("error") == DEFERRAL_TIMED_OUT) from e
 
     def _deferral_error(self, context: Context, timed_out: bool) -> SeedanceError:
         """Return the error of a deferral that failed in Airflow itself: no event came of it."""

@@ -15,6 +15,9 @@ from airflow_provider_seedance.exceptions import NON_RETRYABLE_ERRORS, SeedanceE
 
 _BEFORE_3_1 = tuple(int(part) for part in airflow_version.split(".")[:2]) < (3, 1)
 
+#: What Airflow resumes a task with instead of a method if its deferral failed, and the reason if it timed out.
+DEFERRAL_FAILED = "__fail__"
+DEFERRAL_TIMED_OUT = "Trigger timeout"
 #: Seconds before the next try after a rate limit, if the service does not ask for more.
 RATE_LIMIT_RETRY_DELAY = 120
 #: Seconds that a ``Retry-After`` delays the next try at most.

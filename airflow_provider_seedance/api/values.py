@@ -47,9 +47,10 @@ def refuse(field: str, what: str, remedy: str) -> NoReturn:
 
 
 def texts_in(node: object) -> Iterator[str]:
-    """Yield every text in a JSON value."""
-    if isinstance(node, str):
-        yield node
+    """Yield every text in a JSON value, paths among them."""
+    text = path_text(node)
+    if isinstance(text, str):
+        yield text
     elif isinstance(node, Mapping | list | tuple):
         for member in node.values() if isinstance(node, Mapping) else node:
             yield from texts_in(member)
