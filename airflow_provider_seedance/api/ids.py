@@ -14,7 +14,7 @@ def check_generation_id(value: object) -> str:
     Return the generation id in a value that a Dag's author gave.
 
     :param value: An id, or the result of ``SeedanceGenerateVideoOperator``.
-    :raises SeedanceRequestError: There is none, or it could not be one.
+    :raises SeedanceRequestError: There is no id, or it is not a valid one.
     """
     given = value.get("generation_id") if isinstance(value, Mapping) else value
     return _id(given) or _refuse(value, "generation", "generation", "'asyntask_...'", "SeedanceGenerateVideoOperator")
@@ -25,7 +25,7 @@ def check_asset_id(value: object) -> str:
     Return the asset id in a value that a Dag's author gave.
 
     :param value: An id, ``asset://<id>``, or the result of ``SeedanceCreateAssetOperator``.
-    :raises SeedanceRequestError: There is none, or it could not be one.
+    :raises SeedanceRequestError: There is no id, or it is not a valid one.
     """
     given = value.get("asset_id") if isinstance(value, Mapping) else value
     if isinstance(given, str) and given.strip().lower().startswith("asset://"):
@@ -43,7 +43,7 @@ def check_group_id(value: object) -> str:
     """
     Return the id of an asset group that a Dag's author gave.
 
-    :raises SeedanceRequestError: There is none, or it could not be one.
+    :raises SeedanceRequestError: There is no id, or it is not a valid one.
     """
     if isinstance(value, str) and value.strip().lower().startswith(("asset-", "asset://")):
         raise SeedanceRequestError(

@@ -9,7 +9,7 @@ from typing import Any
 
 #: Characters that are kept of a body that is no JSON.
 MAX_TEXT = 1000
-#: Characters; a shorter key is none, and would be found in words that have nothing to do with it.
+#: Shortest text treated as the key, in characters: a shorter one would match unrelated words.
 _MIN_KEY = 8
 
 

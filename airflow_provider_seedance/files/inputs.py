@@ -3,8 +3,8 @@ Media going in: read from files and object storage, checked, and turned into wha
 
 Sizes are looked up before contents are read, so that a file that is far too large is refused unread, and each file is
 read once: what was checked and hashed is what is sent, even if the file changes meanwhile. What is certain to fail
-again (no such file, no permission, no such storage) is a request error; a storage that fails for a moment raises its
-own error, and the task's retries apply.
+again (no such file, no permission, no such storage) is a request error; a storage that fails for a moment is a
+SeedanceServiceError, and the task's retries apply.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ def load_media(items: Sequence[MediaItem], *, now: float | None = None) -> tuple
     :raises SeedanceRequestError: One cannot be read, may not be read from where it is, or the service would refuse it;
         or the clips play longer than 15 s together, or the media alone come to 64 MB. No file is read after the one
         that exceeds a limit.
+    :raises SeedanceServiceError: A storage failed; a retry may help.
     """
     sent = []
     seconds = 0.0
@@ -123,6 +124,7 @@ def read_source(value: object, asset_type: str | None = None) -> Source:
     :param asset_type: ``Image``, ``Video`` or ``Audio``; if None, detected from the bytes, or from a link's ending.
     :returns: The source.
     :raises SeedanceRequestError: It cannot be read, or the service would refuse it (contract.md#create-asset).
+    :raises SeedanceServiceError: A storage failed; a retry may help.
     """
     if asset_type is not None and asset_type not in ASSET_TYPES:
         refuse("asset_type", f"is {asset_type!r}", f"Give one of {', '.join(ASSET_TYPES)}")

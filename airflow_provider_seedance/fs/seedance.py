@@ -134,7 +134,7 @@ class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         return _SizedReader(ResultFile(hook, generation, _file(generation, name)), BUFFER)
 
     def _refuse_change(self, path: object, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse whatever would change something: fsspec itself does some of it silently, and some without a word."""
+        """Refuse whatever would change something: fsspec's own versions do nothing, or fail without a message."""
         raise OSError(errno.EROFS, "seedance:// is read-only: videos come from SeedanceGenerateVideoOperator", path)
 
     rm = rm_file = _rm = rmdir = mkdir = makedirs = cp_file = copy = mv = touch = _refuse_change

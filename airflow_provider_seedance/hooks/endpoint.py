@@ -110,7 +110,7 @@ def _check_extra(text: str | None, extra: object, conn_id: str) -> None:
     written = "".join((text or "").split())
     if not isinstance(extra, Mapping) or (not extra and written not in ("", "{}")):
         raise SeedanceRequestError(
-            f"The extra of connection {conn_id!r} is not a JSON object, so nothing in it can be followed. Write it as "
+            f"The extra of connection {conn_id!r} is not a JSON object, so none of it can be used. Write it as "
             '{"timeout": 60}, or leave it empty.',
             field="extra",
         )
@@ -118,7 +118,7 @@ def _check_extra(text: str | None, extra: object, conn_id: str) -> None:
     if unknown and (conn_id, unknown) not in _warned_unknown:
         _warned_unknown.add((conn_id, unknown))
         log.warning(
-            "Nothing reads %s in the extra of connection %r: %s are known.",
+            "Ignored in the extra: %s (connection %r). Known fields: %s.",
             ", ".join(unknown),
             conn_id,
             ", ".join(EXTRA_FIELDS),
