@@ -10,7 +10,6 @@ SeedanceServiceError, and the task's retries apply.
 from __future__ import annotations
 
 import base64
-import errno
 import hashlib
 import io
 import logging
@@ -44,7 +43,8 @@ from airflow_provider_seedance.api.media import (
 from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.api.values import is_nothing, path_text, refuse, shown
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceServiceError
-from airflow_provider_seedance.files.places import check_place, storage_path
+from airflow_provider_seedance.files.places import check_place
+from airflow_provider_seedance.files.storage import is_permanent, storage_path
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ def _open_storage(value: str, item: str, kind: MediaKind | None = None) -> Itera
     One that is too large for its kind, if that is known and its storage says so, is refused unopened.
 
     Anything permanent that is in the way, here or in the block, is a request error. A storage that fails for a moment
-    is an error that the task's retries apply to; its own text may contain the path's signature.
+    is an error that the task's retries apply to.
     """
     path = storage_path(value, item)
     check_place(path, value, item)
@@ -228,20 +228,26 @@ def _open_storage(value: str, item: str, kind: MediaKind | None = None) -> Itera
             check_size(size, kind, item=item)
         with path.open("rb") as file:
             yield file
-    except (FileNotFoundError, NotADirectoryError):
-        refuse(item, f"is {value!r}, which does not exist", "Correct the path")
-    except IsADirectoryError:
-        refuse(item, f"is {value!r}, which is a directory", "Name one file in it")
-    except PermissionError:
-        remedy = "Let the worker's user, or the storage's connection, read it"
-        refuse(item, f"is {value!r}, which may not be read from here", remedy)
     except SeedanceError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            refuse(item, f"is {value!r}, which is longer than a path can be", "Correct the path")
+        if is_permanent(error):
+            _refuse_unreadable(value, item, error)
         problem = redact(f"{item} ({value!r}) cannot be read: {type(error).__name__}: {error}")
-        raise SeedanceServiceError(f"{problem}. A retry reads it again.") from None
+        raise SeedanceServiceError(f"{problem}. A retry reads it again.") from None  # the cause may hold a signature
+
+
+def _refuse_unreadable(value: str, item: str, error: Exception) -> NoReturn:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        refuse(item, f"is {value!r}, which does not exist", "Correct the path")
+    if isinstance(error, IsADirectoryError):
+        refuse(item, f"is {value!r}, which is a directory", "Name one file in it")
+    if isinstance(error, PermissionError):
+        remedy = "Let the worker's user, or the storage's connection, read it"
+        refuse(item, f"is {value!r}, which may not be read from here", remedy)
+    cause = getattr(error, "strerror", None) or error  # the whole text of an OSError repeats the path
+    fault = f"is {value!r}, which cannot be read ({type(error).__name__}: {cause})"
+    refuse(item, fault, "Correct the path, or the storage's connection")
 
 
 def _check_file(data: bytes, kind: MediaKind, found: str, item: str) -> float:

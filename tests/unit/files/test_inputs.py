@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import logging
 import os
 import stat
@@ -29,7 +30,7 @@ from airflow_provider_seedance.api.content import MediaItem, Role
 from airflow_provider_seedance.api.limits import MIB
 from airflow_provider_seedance.api.media import MediaKind
 from airflow_provider_seedance.api.request import GenerationRequest
-from airflow_provider_seedance.exceptions import SeedanceRequestError, SeedanceServiceError
+from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError, SeedanceServiceError
 from airflow_provider_seedance.files import inputs
 from airflow_provider_seedance.files.inputs import MAX_INLINE_IMAGE, load_media, read_source
 
@@ -40,6 +41,18 @@ ROLES: dict[MediaKind, Role] = {"image": "reference_image", "video": "reference_
 def attach_storage(monkeypatch: pytest.MonkeyPatch, filesystem: Any) -> None:
     """Have ``s3://lake@…`` lead to a file system, for this test alone; Airflow's own ``attach`` would last."""
     monkeypatch.setitem(store._STORE_CACHE, "s3-lake", store.ObjectStore("s3", "lake", fs=filesystem))  # noqa: SLF001
+
+
+def raise_from_storage(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Have every look at a file in ``s3://lake@…`` fail."""
+
+    class Broken(type(fsspec.filesystem("memory"))):  # type: ignore[misc]
+        cachable = False
+
+        def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+            raise error
+
+    attach_storage(monkeypatch, Broken())
 
 
 def load(value: str, kind: MediaKind = "image") -> str:
@@ -229,7 +242,7 @@ def test_storage_that_tells_no_size_is_read_no_further_than_the_limit(monkeypatc
         ("file:///no/such/file.png", "does not exist"),
         ("/etc", "directory"),
         ("/etc/hostname/x.png", "does not exist"),
-        ("/" + "x y." * 80, "longer than a path"),
+        ("/" + "x y." * 80, "File name too long"),
         ("gs://bucket/a.png", "install apache-airflow-providers-google."),
         ("abfs://container/a.png", "install apache-airflow-providers-microsoft-azure."),
         ("nonsense://bucket/a.png", "not installed here (nonsense)"),
@@ -252,21 +265,42 @@ def test_unreadable_file_is_refused(file: Any) -> None:
 
 
 def test_storage_that_forbids_reading_is_told_from_one_that_fails_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken(type(fsspec.filesystem("memory"))):  # type: ignore[misc]
-        cachable = False
-        error: type[OSError]
-
-        def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
-            raise self.error("no")
-
-    broken = Broken()
-    attach_storage(monkeypatch, broken)
-
-    Broken.error = PermissionError
+    raise_from_storage(monkeypatch, PermissionError("no"))
     assert "may not be read" in refusal("s3://lake@b/a.png")
 
-    Broken.error = ConnectionResetError
+    raise_from_storage(monkeypatch, ConnectionResetError("no"))
     with pytest.raises(SeedanceServiceError, match="cannot be read: ConnectionResetError"):
+        load("s3://lake@b/a.png")
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [("ExpiredToken", SeedanceServiceError), ("AccessDenied", SeedanceRequestError)]
+)
+def test_code_of_the_storage_decides_whether_a_retry_helps(
+    monkeypatch: pytest.MonkeyPatch, code: str, expected: type[SeedanceError]
+) -> None:
+    error = PermissionError("no")
+    error.__cause__ = Exception("as botocore raises it")
+    error.__cause__.response = {"Error": {"Code": code}}  # type: ignore[attr-defined]
+    raise_from_storage(monkeypatch, error)
+    with pytest.raises(expected):
+        load("s3://lake@b/a.png")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("embedded null byte"), SeedanceRequestError),
+        (NotImplementedError("no such feature"), SeedanceRequestError),
+        (json.JSONDecodeError("Expecting value", "<html>", 0), SeedanceServiceError),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), SeedanceServiceError),
+    ],
+)
+def test_response_that_cannot_be_decoded_is_worth_a_retry(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, expected: type[SeedanceError]
+) -> None:
+    raise_from_storage(monkeypatch, error)
+    with pytest.raises(expected, match=type(error).__name__):
         load("s3://lake@b/a.png")
 
 
