@@ -15,7 +15,6 @@ import io
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import PurePosixPath
 from typing import IO, NoReturn
@@ -26,6 +25,7 @@ from airflow_provider_seedance.api.assets import ASSET_TYPES, AssetType
 from airflow_provider_seedance.api.calls import Source
 from airflow_provider_seedance.api.content import MediaItem
 from airflow_provider_seedance.api.fingerprint import canonical_media
+from airflow_provider_seedance.api.generation import iso
 from airflow_provider_seedance.api.links import link_expiry
 from airflow_provider_seedance.api.media import (
     MediaKind,
@@ -61,7 +61,7 @@ _SUFFIXES: dict[AssetType, tuple[str, ...]] = {
 }
 
 
-def load_media(items: Sequence[MediaItem], *, now: float | None = None) -> tuple[str, ...]:
+def load_media(items: Sequence[MediaItem], *, now: float) -> tuple[str, ...]:
     """
     Read and check the media of a request.
 
@@ -69,7 +69,7 @@ def load_media(items: Sequence[MediaItem], *, now: float | None = None) -> tuple
     the service, and the log says so once per process.
 
     :param items: The request's media, whose paths ``ObjectStoragePath`` opens.
-    :param now: Unix seconds, by which a link may say that it has expired; None checks no link.
+    :param now: Unix seconds, by which a link may say that it has expired.
     :returns: What is sent for each: links and assets as they are, paths and ``data:`` URIs as
         ``data:<kind>/<format>;base64,<data>`` with the format that their bytes have.
     :raises SeedanceRequestError: One cannot be read, may not be read from where it is, or the service would refuse it;
@@ -82,7 +82,7 @@ def load_media(items: Sequence[MediaItem], *, now: float | None = None) -> tuple
     size = 0
     for item in items:
         form = media_form(item.value)
-        if form == "url" and now is not None:
+        if form == "url":
             check_link_is_alive(item.value, now=now, item=item.name)
         if form in ("url", "asset"):
             sent.append(item.value)
@@ -112,8 +112,7 @@ def check_link_is_alive(link: str, *, now: float, item: str) -> None:
     """
     expiry = link_expiry(link)
     if expiry is not None and expiry <= now:
-        at = datetime.fromtimestamp(expiry, UTC)
-        refuse(item, f"is a link that expired at {at:%Y-%m-%d %H:%M:%S} UTC, as its signature says", "Sign a new one")
+        refuse(item, f"is a link that expired at {iso(expiry)}, as its signature says", "Sign a new one")
 
 
 def read_source(value: object, asset_type: str | None = None) -> Source:

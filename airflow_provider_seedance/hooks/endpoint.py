@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_seedance import __version__
 from airflow_provider_seedance.api.parse import as_number, as_text, is_loopback
+from airflow_provider_seedance.api.response import DEFAULT_CONN_ID
 from airflow_provider_seedance.api.values import shown
 from airflow_provider_seedance.exceptions import SeedanceAuthError, SeedanceRequestError
 
@@ -79,7 +80,7 @@ class Endpoint:
         :raises SeedanceAuthError: It has no key, or one that cannot be sent.
         :raises SeedanceRequestError: It is of another type, or a field cannot be used; ``.field`` names it.
         """
-        conn_id = conn.conn_id or "seedance_default"
+        conn_id = conn.conn_id or DEFAULT_CONN_ID
         if (conn.conn_type or "").lower() != CONN_TYPE:
             raise SeedanceRequestError(
                 f"Connection {conn_id!r} is of type {conn.conn_type!r}: its password is not for this service. Name a "

@@ -57,13 +57,13 @@ def raise_from_storage(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Non
 
 def load(value: str, kind: MediaKind = "image") -> str:
     """Load one item."""
-    (sent,) = load_media([MediaItem(ITEM, ROLES[kind], value)])
+    (sent,) = load_media([MediaItem(ITEM, ROLES[kind], value)], now=0)
     return sent
 
 
 def sent_for(request: GenerationRequest) -> list[str]:
     """Return what is sent for each item of a request."""
-    content = request.to_json(load_media(request.media))["content"]
+    content = request.to_json(load_media(request.media, now=0))["content"]
     return [item[item["type"]]["url"] for item in content]
 
 
@@ -446,12 +446,11 @@ SIGNED_AT = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 def test_link_that_has_expired_is_refused_and_named_without_its_signature() -> None:
     request = GenerationRequest(reference_images=["https://a.example/b.png", SIGNED])
 
-    with pytest.raises(SeedanceRequestError, match=r"expired at 2026-01-01 00:01:00 UTC") as refused:
+    with pytest.raises(SeedanceRequestError, match=r"expired at 2026-01-01T00:01:00\+00:00") as refused:
         load_media(request.media, now=SIGNED_AT + 60)
     assert refused.value.field == ITEM
     assert "example" not in str(refused.value)
     assert load_media(request.media, now=SIGNED_AT + 59) == ("https://a.example/b.png", SIGNED)
-    assert load_media(request.media) == ("https://a.example/b.png", SIGNED)
 
 
 def test_link_is_hashed_without_its_signature_and_not_opened() -> None:
