@@ -168,15 +168,17 @@ class SeedanceGenerationFailedError(SeedanceError):
 
 class SeedanceTimeoutError(SeedanceError):
     """
-    The timeout expired before the generation finished.
+    The timeout expired before the generation finished or the asset became active, or no triggerer reported the end.
 
-    It keeps running and is billed. The message says how to go on with it.
+    A generation keeps running and is billed. The message says how to go on with it.
     """
 
 
 class SeedanceAmbiguousSubmissionError(SeedanceError):
     """
-    A paid call was sent and its response was lost: something may have been created and billed under an unknown id.
+    A paid call may have created and billed something, and that cannot be confirmed.
+
+    The message has its id if one is known.
 
     Nothing is submitted again until a person clears the task, or the operator has
     ``on_ambiguous_submission="resubmit"``.

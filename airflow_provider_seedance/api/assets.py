@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from airflow_provider_seedance.api.generation import State
-from airflow_provider_seedance.api.parse import as_epoch, as_id, as_int, as_mapping, as_text
+from airflow_provider_seedance.api.parse import as_epoch, as_id, as_int, as_mapping, as_text, as_time
+from airflow_provider_seedance.api.values import refuse, shown
 from airflow_provider_seedance.exceptions import SeedanceRequestError, SeedanceServiceError
 
 AssetType = Literal["Image", "Video", "Audio"]
@@ -235,9 +235,7 @@ def check_name(name: object, *, longest: int = MAX_NAME) -> str:
     """
     text = as_text(name)
     if text is None or len(text) > longest or text.startswith("["):
-        raise SeedanceRequestError(
-            f"'name' must be a text of 1 to {longest} characters that does not begin with '['.", field="name"
-        )
+        refuse("name", f"is {shown(name)}", f"Give a text of 1 to {longest} characters that does not begin with '['")
     return text
 
 
@@ -312,15 +310,9 @@ def _text(item: Mapping[str, Any], name: str) -> str:
 
 
 def _time(item: Mapping[str, Any], name: str) -> float | None:
-    """Return Unix seconds, from a number or from ISO 8601, in UTC unless it says otherwise."""
+    """Return Unix seconds, from a number or from ISO 8601."""
     value = item.get(name.lower())
-    if (number := as_epoch(value)) is not None:
-        return number
-    try:
-        written = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return (written if written.tzinfo else written.replace(tzinfo=UTC)).timestamp()
+    return as_epoch(value) or as_time(value)
 
 
 def _require_id(item: Mapping[str, Any], known: str | None, what: str) -> str:

@@ -7,16 +7,16 @@ two places that do I/O with the service, and both end in :meth:`Call.read` or :m
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from airflow_provider_seedance.api.assets import BILLING_MODELS, Asset, AssetGroup, AssetType, Page, result_items
-from airflow_provider_seedance.api.errors import error_from, is_error_envelope, read_error
+from airflow_provider_seedance.api.errors import error_from, is_error_envelope, is_group_missing, read_error
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.api.paid_answer import PaidAnswer, read_paid_answer, read_paid_failure
+from airflow_provider_seedance.api.parse import encode_json
 from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceNotFoundError, SeedanceRequestError
 
@@ -72,11 +72,6 @@ class PaidCall(Call[PaidAnswer]):
 
     def read_failure(self, error: SeedanceError) -> PaidAnswer:
         return read_paid_failure(error)
-
-
-def encode_json(body: Mapping[str, Any]) -> bytes:
-    """Encode a body without blanks, in ASCII."""
-    return json.dumps(body, separators=(",", ":")).encode("ascii")
 
 
 @dataclass(frozen=True)
@@ -255,15 +250,14 @@ class CreateAsset(PaidCall):
                 f"{self.name!r} is taken in it. {answer.error}"
             )
             return PaidAnswer("refused", error=answer.error.retyped(SeedanceNotFoundError, taken))
-        if _lacks_group(response, answer.error):  # it was just created: that passes
+        if _lacks_group(response):  # it was just created: that passes
             return PaidAnswer("repeat", error=answer.error)
         return answer
 
 
-def _lacks_group(response: Response, error: SeedanceError) -> bool:
-    """Return whether the service does not know a group, or not yet (contract.md#create-asset-group)."""
-    text = str(error).lower()
-    return is_error_envelope(response.body) and "group" in text and "not found" in text
+def _lacks_group(response: Response) -> bool:
+    detail = read_error(response.body) if is_error_envelope(response.body) else None
+    return detail is not None and is_group_missing(detail)
 
 
 @dataclass(frozen=True)
@@ -335,10 +329,8 @@ class ListAssets(ListCall[Asset]):
     def read(self, response: Response) -> Page[Asset]:
         try:
             body = _read_asset_response(response, without_route="Give the asset's id.")
-        except SeedanceError as e:
-            if _lacks_group(
-                response, e
-            ):  # there is nothing in it; whether it exists is found out by creating something
+        except SeedanceError:
+            if _lacks_group(response):  # there is nothing in it; whether it exists is found out by creating something
                 return Page(())
             raise
         return Page.of(body, map(Asset.from_response, result_items(body)))

@@ -163,6 +163,7 @@ _MODEL = _words(
 _NO_ROUTE = _words(r"Invalid URL")
 #: Texts of contract.md#asset-not-ready. The first can be permanent; with the others the asset exists and waiting helps.
 _ASSET_MISSING = _words(r"specified asset \S+ is not found")
+_GROUP_MISSING = _words(r"\bgroup\b.{0,80}\bnot found")
 _ASSET_UNREADY = _words("asset_copy_not_ready", "asset is still processing", "is not available yet")
 
 
@@ -182,6 +183,11 @@ def reason_of(detail: ErrorDetail) -> Reason:
 def is_asset_not_ready(detail: ErrorDetail) -> bool:
     """Return whether a refusal is about an asset that can be used in a while (contract.md#asset-not-ready)."""
     return detail.mentions(_ASSET_MISSING) or detail.mentions(_ASSET_UNREADY)
+
+
+def is_group_missing(detail: ErrorDetail) -> bool:
+    """Return whether the service does not know an asset group, or not yet (contract.md#create-asset-group)."""
+    return detail.mentions(_GROUP_MISSING)
 
 
 def error_from(
@@ -359,11 +365,6 @@ def is_transient(error: SeedanceError) -> bool:
     return isinstance(error, SeedanceServiceError | SeedanceRateLimitError) or not error.is_from_service
 
 
-def retry_after_fits(error: SeedanceError) -> bool:
-    """Return whether the service asks for a wait that is short enough for a worker to make in place."""
-    return error.retry_after is None or error.retry_after <= MAX_WAIT_IN_PLACE
-
-
 def retry_in(error: SeedanceError, attempt: int, *, attempts: int, backoff: float) -> float | None:
     """
     Return when a failed call may be made again in place.
@@ -374,8 +375,8 @@ def retry_in(error: SeedanceError, attempt: int, *, attempts: int, backoff: floa
     :param backoff: Seconds before the second attempt; doubled for each further one, with jitter.
     :returns: Seconds; ``Retry-After`` wins. None if the attempts are used up, or the wait is too long.
     """
-    if attempt >= attempts or not retry_after_fits(error):
+    if attempt >= attempts:
         return None
     if error.retry_after is not None:
-        return error.retry_after
+        return error.retry_after if error.retry_after <= MAX_WAIT_IN_PLACE else None
     return min(backoff * 2.0 ** (attempt - 1), MAX_WAIT_IN_PLACE) + random.uniform(0, backoff / 2)

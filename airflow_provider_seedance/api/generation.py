@@ -28,7 +28,7 @@ from airflow_provider_seedance.api.parse import (
     as_word,
 )
 from airflow_provider_seedance.api.redact import redact
-from airflow_provider_seedance.api.response import Response
+from airflow_provider_seedance.api.response import DEFAULT_CONN_ID, Response
 from airflow_provider_seedance.exceptions import (
     SeedanceError,
     SeedanceGenerationFailedError,
@@ -141,7 +141,7 @@ class Generation:
     def to_result(
         self,
         *,
-        conn_id: str = "seedance_default",
+        conn_id: str = DEFAULT_CONN_ID,
         expected_tokens: int | None = None,
         prompt_fingerprint: str | None = None,
     ) -> dict[str, Any]:

@@ -1,14 +1,13 @@
-"""Signed download links: when they expire, and how the storage behind them responds (contract.md#downloads)."""
+"""Signed links: what signs them, when they expire, and how the storage behind them responds (contract.md#downloads)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
-from airflow_provider_seedance.api.parse import as_epoch, as_number
+from airflow_provider_seedance.api.parse import as_epoch, as_number, as_time
 from airflow_provider_seedance.exceptions import SeedanceServiceError
 
 #: Seconds that a link lives if it does not say: the shorter of the vendor's two figures
@@ -19,12 +18,58 @@ DEFAULT_LINK_LIFE = 12 * 3600.0
 _DATED = ("x-tos", "x-amz", "x-goog", "x-oss")
 #: Baidu's signature: version, access key, start, seconds.
 _BAIDU = re.compile(r"^bce-auth-v\d/[^/]+/([^/]+)/(\d{1,9})/")
-#: Parameters of Akamai's signatures, and the time in one.
+#: Parameters of Akamai's signatures, each of which is one, and the time in one.
 _AKAMAI = ("hdnts", "hdnea", "hdntl", "__token__", "__gda__")
 _EXPIRES_IN = re.compile(r"(?:^|~)exp=(\d{1,12})")
 _HEX = re.compile(r"[0-9a-fA-F]{1,9}")
 #: In 2001, Unix seconds. A smaller number is a lifetime.
 _FIRST_MOMENT = 1e9
+
+
+def _names(names: str, prefix: str = "") -> frozenset[str]:
+    return frozenset(prefix + name for name in names.split())
+
+
+_V4 = "algorithm credential date expires signedheaders signature security-token"
+
+#: Signing schemes of links: the parameters that identify a scheme, and all that it adds, in lower case. They are
+#: removed only together with their signature: a lone ``expires``, ``token`` or ``sv`` may identify the file, and so
+#: does anything that no scheme signs with, such as ``versionId`` or ``x-oss-process``.
+_SCHEMES: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
+    (_names("x-amz-signature"), _names(f"{_V4} content-sha256", "x-amz-")),
+    (_names("x-tos-signature"), _names(f"{_V4} policy", "x-tos-")),
+    (_names("x-goog-signature"), _names(_V4, "x-goog-")),
+    (_names("x-oss-signature"), _names(f"{_V4} signature-version additional-headers", "x-oss-")),
+    # S3 version 2, Google version 2, OSS version 1, OBS, CloudFront
+    (
+        _names("signature"),
+        _names(
+            "signature expires awsaccesskeyid googleaccessid ossaccesskeyid accesskeyid key-pair-id policy "
+            "hash-algorithm security-token x-amz-security-token x-oss-security-token x-obs-security-token",
+        ),
+    ),
+    # Azure shared access signatures: of an account, of a service, and delegated by a user
+    (
+        _names("sig"),
+        _names("sig sv ss srt sp st se spr sip si sr sdd scid saoid suoid") | _names("oid tid t e s v", "sk"),
+    ),
+    # Tencent COS
+    (
+        _names("q-signature"),
+        _names("sign-algorithm ak sign-time key-time header-list url-param-list signature", "q-")
+        | {"x-cos-security-token"},
+    ),
+    # Baidu BOS
+    (_names("authorization"), _names("authorization x-bce-date x-bce-security-token")),
+    # the content delivery networks of Alibaba, Volcengine and Tencent; of ByteDance; of Qiniu; of Discord; Akamai's
+    (_names("auth_key"), _names("auth_key")),
+    (_names("signature expires", "x-"), _names("signature expires", "x-")),
+    (_names("e token"), _names("e token")),
+    (_names("ex is hm"), _names("ex is hm")),
+    *((_names(name), _names(name)) for name in _AKAMAI),
+)
+#: Supabase's signed links have a token and nothing else, under a path of their own.
+_SUPABASE = re.compile(r"/storage/v1/(?:object|render/image)/sign/")
 
 
 def link_expiry(url: str) -> float | None:
@@ -39,13 +84,13 @@ def link_expiry(url: str) -> float | None:
     except ValueError:
         return None
     for scheme in _DATED:
-        signed_at = _time(query.get(f"{scheme}-date"))
+        signed_at = as_time(query.get(f"{scheme}-date"))
         life = as_number(query.get(f"{scheme}-expires"))
         if signed_at is not None and life is not None:
             return as_epoch(signed_at + life)
     if baidu := _BAIDU.search(query.get("authorization", "")):
-        return _moment((_time(baidu[1]) or 0) + float(baidu[2]))
-    if "sig" in query and (azure := _time(query.get("se"))) is not None:
+        return _moment((as_time(baidu[1]) or 0) + float(baidu[2]))
+    if "sig" in query and (azure := as_time(query.get("se"))) is not None:
         return azure
     found = (
         query.get("expires"),
@@ -65,13 +110,29 @@ def _moment(value: object) -> float | None:
     return epoch if epoch is not None and epoch >= _FIRST_MOMENT else None
 
 
-def _time(text: str | None) -> float | None:
-    """Read a time in ISO 8601, basic or extended, in UTC if it has no zone."""
-    try:
-        moment = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def without_signature(link: str) -> str:
+    """
+    Remove the signature from a pre-signed link.
+
+    :param link: An http(s) link.
+    :returns: The same link without the parameters of the signing schemes found in it; whatever identifies the file
+        stays as it was.
+    """
+    base, mark, rest = link.partition("?")
+    if not mark:
+        return link
+    query, hash_mark, fragment = rest.partition("#")
+    parts = query.split("&")
+    present = {_parameter(part) for part in parts}
+    signing = {name for identifying, names in _SCHEMES if identifying <= present for name in names}
+    if _SUPABASE.search(base):
+        signing.add("token")
+    kept = [part for part in parts if _parameter(part) not in signing]
+    return base + (mark + "&".join(kept) if kept else "") + hash_mark + fragment
+
+
+def _parameter(part: str) -> str:
+    return part.partition("=")[0].lower()
 
 
 class LinkRefusedError(SeedanceServiceError):

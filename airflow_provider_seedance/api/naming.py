@@ -24,8 +24,6 @@ _NOT_IN_NAMES = re.compile(r"[^\w.+ -]", re.ASCII)
 #: What a template refers to if it can render differently in each instance of a mapped task.
 _INSTANCE_WORDS = re.compile(r"\{[{%][^}]*\b(ti|task_instance\w*|task|map_index\w*|macros|random|uuid\w*)\b")
 
-_KNOWN = "|".join(rf"\{{{name}\}}" for name in PLACEHOLDERS)
-
 
 def check_what(what: object) -> tuple[What, ...]:
     """
@@ -58,7 +56,7 @@ def check_path(path: object) -> str:
     if not isinstance(text, str):
         refuse("path", f"is {shown(text)}, not a path", "Give a file or a folder to save to")
     text = text.strip()
-    if unknown := re.search(r"\{[^{}]*\}?|\}", re.sub(_KNOWN, "", text)):
+    if unknown := re.search(r"\{[^{}]*\}?|\}", _PLACEHOLDER.sub("", text)):
         known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
         refuse("path", f"has {unknown[0]} in it, which is not known", f"Use {known}")
     if is_local_path(text) and not text.partition("://")[2].startswith("/") and not text.startswith("/"):

@@ -1,8 +1,9 @@
 """
 What became of a paid call: the one question is whether something may have been created, and doubt means yes.
 
-Only two things prove that nothing was: a 4xx in the service's own error shape, and a 5xx with a code that comes before
-the upstream call (decisions.md#paying-once). Proxies and CDNs write statuses, HTML and JSON too, and prove nothing.
+A response proves that nothing was only if it is a 429, one of six 4xx in the service's own error shape, or a 5xx with a
+code that comes before the upstream call (decisions.md#paying-once). Proxies and CDNs write statuses, HTML and JSON too,
+and prove nothing.
 """
 
 from __future__ import annotations

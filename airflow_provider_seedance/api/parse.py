@@ -1,4 +1,4 @@
-"""Reading single values out of JSON that may contain anything: strings for numbers, nulls, missing members."""
+"""JSON: written, and single values read out of some that may contain anything (strings for numbers, nulls, gaps)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
 
@@ -64,6 +65,15 @@ def as_epoch(value: object) -> float | None:
     return number if 0 < number < 1e11 else None
 
 
+def as_time(value: object) -> float | None:
+    """Return Unix seconds from ISO 8601, basic or extended, in UTC if it has no zone; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 def as_http_url(value: object) -> str | None:
     """Return an http(s) link, or None."""
     text = as_text(value)
@@ -82,6 +92,11 @@ def as_id(value: object) -> str | None:
     """Return an id that is safe in a URL path, or None."""
     text = as_text(value)
     return text if text and _ID.fullmatch(text) and set(text) != {"."} else None
+
+
+def encode_json(body: Mapping[str, Any]) -> bytes:
+    """Encode a request's body without blanks, in ASCII."""
+    return json.dumps(body, separators=(",", ":")).encode("ascii")
 
 
 def nested_json(text: str) -> object:

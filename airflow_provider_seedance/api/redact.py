@@ -9,7 +9,8 @@ from typing import Any
 #: Characters of the service's text that a message quotes.
 MAX_QUOTED = 500
 
-_MARK = "[redacted]"
+#: What stands in the place of a secret.
+MARK = "[redacted]"
 #: A link, also as JSON escapes it: its scheme, what stands before a host, the host and path, and the query.
 _LINK = re.compile(
     r"(?i)\b([a-z][a-z0-9+.-]{0,30}):((?:\\*/){2})(?:([^\s/\"'<>?#]*)@)?([^\s\"'<>?#]*)([?#][^\s\"'<>]*)?"
@@ -71,7 +72,7 @@ def _without_phrases(text: str, secrets: Iterable[str]) -> str:
     for at, word in enumerate(words):
         if quoted[at]:
             if at == 0 or not quoted[at - 1]:
-                kept += [text[end : word.start()], _MARK]
+                kept += [text[end : word.start()], MARK]
             end = word.end()
     return "".join([*kept, text[end:]])
 
@@ -84,17 +85,17 @@ def _phrases(words: list[str]) -> set[tuple[str, ...]]:
 
 def without_secrets(text: str) -> str:
     """Return ``text`` without keys, link queries and Base64 payloads; unchanged if it contains none."""
-    text = _DATA_URI.sub(rf"\1{_MARK}", text)
+    text = _DATA_URI.sub(rf"\1{MARK}", text)
     text = _LINK.sub(_without_query, text)
-    text = _SIGNATURE.sub(rf"\1{_MARK}", text)
-    text = _KEY.sub(rf"\1{_MARK}", text)
-    return _BASE64_RUN.sub(_MARK, text)
+    text = _SIGNATURE.sub(rf"\1{MARK}", text)
+    text = _KEY.sub(rf"\1{MARK}", text)
+    return _BASE64_RUN.sub(MARK, text)
 
 
 def _without_query(link: re.Match[str]) -> str:
     scheme, slashes, user, place, query = link.groups()
     named = f"{user}@" if user is not None and ":" not in user and scheme.lower() in _STORAGES else ""
-    return f"{scheme}:{slashes}{named}{place}{f'?{_MARK}' if query else ''}"
+    return f"{scheme}:{slashes}{named}{place}{f'?{MARK}' if query else ''}"
 
 
 class Redacted:

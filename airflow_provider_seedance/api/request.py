@@ -9,7 +9,6 @@ request here, and for what is literal when a Dag is parsed.
 from __future__ import annotations
 
 import copy
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -32,6 +31,7 @@ from airflow_provider_seedance.api.fingerprint import (
     digest,
     prompt_fingerprint,
 )
+from airflow_provider_seedance.api.parse import encode_json
 from airflow_provider_seedance.api.rules import check_rules, warnings_of
 
 #: Characters; a shorter text of ``extra_body`` gives nothing away, and would be found in any message.
@@ -302,7 +302,7 @@ def encode_body(body: Mapping[str, Any]) -> bytes:
     :returns: The JSON to send, so that it is encoded only once.
     :raises SeedanceRequestError: It is 64 MB of JSON or more, Base64 included (contract.md#common-rules).
     """
-    encoded = json.dumps(body, separators=(",", ":")).encode("ascii")
+    encoded = encode_json(body)
     if len(encoded) >= limits.MAX_BODY_BYTES:
         values.refuse(
             "content",

@@ -7,9 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_seedance.api.redact import MARK
+
+#: The connection unless another is named, as ``SeedanceHook.default_conn_name``.
+DEFAULT_CONN_ID = "seedance_default"
 #: Characters that are kept of a body that is no JSON.
 MAX_TEXT = 1000
-#: Characters; a shorter key is none, and would be found in words that have nothing to do with it.
+#: Shortest text treated as the key, in characters: a shorter one would match unrelated words.
 _MIN_KEY = 8
 
 
@@ -27,7 +31,7 @@ class Response:
     status: int
     body: object = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    conn_id: str = "seedance_default"
+    conn_id: str = DEFAULT_CONN_ID
 
     @classmethod
     def of(cls, status: int, raw: bytes, headers: Mapping[str, str], *, conn_id: str, key: str) -> Response:
@@ -50,7 +54,7 @@ class Response:
 def _without_keys(node: Any, keys: Sequence[str]) -> Any:
     if isinstance(node, str) and not node.lower().startswith(("https://", "http://")):
         for key in keys:
-            node = node.replace(key, "[redacted]")
+            node = node.replace(key, MARK)
     if isinstance(node, dict):
         return {name: _without_keys(member, keys) for name, member in node.items()}
     return [_without_keys(member, keys) for member in node] if isinstance(node, list) else node

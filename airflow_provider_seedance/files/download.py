@@ -167,7 +167,7 @@ class ResultFile(io.RawIOBase):
         while True:
             try:
                 response = self._response or self._connect()
-                with body_errors(RESULT_STORAGE):
+                with body_errors():
                     data: bytes = response.raw.read(count)
                 if count and not data and self.size is not None:
                     raise SeedanceTransportError(f"{RESULT_STORAGE} ended at {self._position} of {self.size} bytes.")
@@ -206,7 +206,7 @@ class ResultFile(io.RawIOBase):
         self.size, self._etag = answer.size, answer.etag
         self._check_size(self.size or 0)
         skip = answer.skip
-        with body_errors(RESULT_STORAGE):
+        with body_errors():
             while skip > 0 and (data := response.raw.read(min(skip, CHUNK))):
                 skip -= len(data)
         self._response = response

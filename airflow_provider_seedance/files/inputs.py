@@ -3,20 +3,18 @@ Media going in: read from files and object storage, checked, and turned into wha
 
 Sizes are looked up before contents are read, so that a file that is far too large is refused unread, and each file is
 read once: what was checked and hashed is what is sent, even if the file changes meanwhile. What is certain to fail
-again (no such file, no permission, no such storage) is a request error; a storage that fails for a moment raises its
-own error, and the task's retries apply.
+again (no such file, no permission, no such storage) is a request error; a storage that fails for a moment is a
+SeedanceServiceError, and the task's retries apply.
 """
 
 from __future__ import annotations
 
 import base64
-import errno
 import hashlib
 import io
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import PurePosixPath
 from typing import IO, NoReturn
@@ -27,6 +25,7 @@ from airflow_provider_seedance.api.assets import ASSET_TYPES, AssetType
 from airflow_provider_seedance.api.calls import Source
 from airflow_provider_seedance.api.content import MediaItem
 from airflow_provider_seedance.api.fingerprint import canonical_media
+from airflow_provider_seedance.api.generation import iso
 from airflow_provider_seedance.api.links import link_expiry
 from airflow_provider_seedance.api.media import (
     MediaKind,
@@ -44,7 +43,8 @@ from airflow_provider_seedance.api.media import (
 from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.api.values import is_nothing, path_text, refuse, shown
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceServiceError
-from airflow_provider_seedance.files.places import check_place, storage_path
+from airflow_provider_seedance.files.places import check_place
+from airflow_provider_seedance.files.storage import is_permanent, storage_path
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ _SUFFIXES: dict[AssetType, tuple[str, ...]] = {
 }
 
 
-def load_media(items: Sequence[MediaItem], *, now: float | None = None) -> tuple[str, ...]:
+def load_media(items: Sequence[MediaItem], *, now: float) -> tuple[str, ...]:
     """
     Read and check the media of a request.
 
@@ -69,19 +69,20 @@ def load_media(items: Sequence[MediaItem], *, now: float | None = None) -> tuple
     the service, and the log says so once per process.
 
     :param items: The request's media, whose paths ``ObjectStoragePath`` opens.
-    :param now: Unix seconds, by which a link may say that it has expired; None checks no link.
+    :param now: Unix seconds, by which a link may say that it has expired.
     :returns: What is sent for each: links and assets as they are, paths and ``data:`` URIs as
         ``data:<kind>/<format>;base64,<data>`` with the format that their bytes have.
     :raises SeedanceRequestError: One cannot be read, may not be read from where it is, or the service would refuse it;
         or the clips play longer than 15 s together, or the media alone come to 64 MB. No file is read after the one
         that exceeds a limit.
+    :raises SeedanceServiceError: A storage failed; a retry may help.
     """
     sent = []
     seconds = 0.0
     size = 0
     for item in items:
         form = media_form(item.value)
-        if form == "url" and now is not None:
+        if form == "url":
             check_link_is_alive(item.value, now=now, item=item.name)
         if form in ("url", "asset"):
             sent.append(item.value)
@@ -111,8 +112,7 @@ def check_link_is_alive(link: str, *, now: float, item: str) -> None:
     """
     expiry = link_expiry(link)
     if expiry is not None and expiry <= now:
-        at = datetime.fromtimestamp(expiry, UTC)
-        refuse(item, f"is a link that expired at {at:%Y-%m-%d %H:%M:%S} UTC, as its signature says", "Sign a new one")
+        refuse(item, f"is a link that expired at {iso(expiry)}, as its signature says", "Sign a new one")
 
 
 def read_source(value: object, asset_type: str | None = None) -> Source:
@@ -123,6 +123,7 @@ def read_source(value: object, asset_type: str | None = None) -> Source:
     :param asset_type: ``Image``, ``Video`` or ``Audio``; if None, detected from the bytes, or from a link's ending.
     :returns: The source.
     :raises SeedanceRequestError: It cannot be read, or the service would refuse it (contract.md#create-asset).
+    :raises SeedanceServiceError: A storage failed; a retry may help.
     """
     if asset_type is not None and asset_type not in ASSET_TYPES:
         refuse("asset_type", f"is {asset_type!r}", f"Give one of {', '.join(ASSET_TYPES)}")
@@ -211,7 +212,7 @@ def _open_storage(value: str, item: str, kind: MediaKind | None = None) -> Itera
     One that is too large for its kind, if that is known and its storage says so, is refused unopened.
 
     Anything permanent that is in the way, here or in the block, is a request error. A storage that fails for a moment
-    is an error that the task's retries apply to; its own text may contain the path's signature.
+    is an error that the task's retries apply to.
     """
     path = storage_path(value, item)
     check_place(path, value, item)
@@ -226,20 +227,26 @@ def _open_storage(value: str, item: str, kind: MediaKind | None = None) -> Itera
             check_size(size, kind, item=item)
         with path.open("rb") as file:
             yield file
-    except (FileNotFoundError, NotADirectoryError):
-        refuse(item, f"is {value!r}, which does not exist", "Correct the path")
-    except IsADirectoryError:
-        refuse(item, f"is {value!r}, which is a directory", "Name one file in it")
-    except PermissionError:
-        remedy = "Let the worker's user, or the storage's connection, read it"
-        refuse(item, f"is {value!r}, which may not be read from here", remedy)
     except SeedanceError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            refuse(item, f"is {value!r}, which is longer than a path can be", "Correct the path")
+        if is_permanent(error):
+            _refuse_unreadable(value, item, error)
         problem = redact(f"{item} ({value!r}) cannot be read: {type(error).__name__}: {error}")
-        raise SeedanceServiceError(f"{problem}. A retry reads it again.") from None
+        raise SeedanceServiceError(f"{problem}. A retry reads it again.") from None  # the cause may hold a signature
+
+
+def _refuse_unreadable(value: str, item: str, error: Exception) -> NoReturn:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        refuse(item, f"is {value!r}, which does not exist", "Correct the path")
+    if isinstance(error, IsADirectoryError):
+        refuse(item, f"is {value!r}, which is a directory", "Name one file in it")
+    if isinstance(error, PermissionError):
+        remedy = "Let the worker's user, or the storage's connection, read it"
+        refuse(item, f"is {value!r}, which may not be read from here", remedy)
+    cause = getattr(error, "strerror", None) or error  # the whole text of an OSError repeats the path
+    fault = f"is {value!r}, which cannot be read ({type(error).__name__}: {cause})"
+    refuse(item, fault, "Correct the path, or the storage's connection")
 
 
 def _check_file(data: bytes, kind: MediaKind, found: str, item: str) -> float:

@@ -6,7 +6,6 @@ import os
 import posixpath
 import re
 from collections.abc import Collection
-from contextlib import suppress
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath, conf
 from fsspec.implementations.local import LocalFileSystem
@@ -16,32 +15,7 @@ from airflow_provider_seedance.api.values import path_text, refuse
 
 #: The setting in the section ``seedance`` of Airflow's configuration.
 SETTING = "allowed_media_roots"
-#: What a storage's file system is installed with, by the scheme of its addresses.
-_PACKAGES = {
-    **dict.fromkeys(("s3", "s3a", "s3n"), "apache-airflow-providers-amazon[s3fs]"),
-    **dict.fromkeys(("gs", "gcs"), "apache-airflow-providers-google"),
-    **dict.fromkeys(("abfs", "abfss", "adl", "az", "wasb"), "apache-airflow-providers-microsoft-azure"),
-}
 _TEMPLATE = re.compile(r"\{\{|\{%")
-
-
-def storage_path(value: str, item: str, *, conn_id: str | None = None) -> ObjectStoragePath:
-    """
-    Return a path whose storage can be reached from here.
-
-    :param value: A local path, or an address such as ``s3://bucket/key``.
-    :param item: The parameter, for messages.
-    :param conn_id: Airflow connection of the storage. Default: the one that the address names, else the ambient one.
-    :raises SeedanceRequestError: Its file system is not installed; the message names the package.
-    """
-    with suppress(ValueError, ImportError):
-        path = ObjectStoragePath(value, conn_id=conn_id)
-        _ = path.fs  # a storage without a file system is only noticed here
-        return path
-    scheme = value.partition("://")[0].lower()
-    package = _PACKAGES.get(scheme, "the Airflow provider of that storage, with its file system")
-    fault = f"is {value!r}, in a storage that is not installed here ({scheme})"
-    return refuse(item, fault, f"Correct the path, or install {package}")
 
 
 def check_place(path: ObjectStoragePath, value: str, item: str) -> None:

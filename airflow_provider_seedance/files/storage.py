@@ -1,8 +1,8 @@
 """
-Write a file to any storage so that it appears whole or not at all, beside others who write there.
+Any storage: how it is reached, which of its errors stay, and how to write a file that appears whole or not at all.
 
-Only leftovers that are known to be abandoned are removed: those of an earlier try of the same task, and those that
-nobody has written to for an hour. Everything else may be another writer's work in progress.
+Others may write beside it. Only leftovers that are known to be abandoned are removed: those of an earlier try of the
+same task, and those that nobody has written to for an hour. Everything else may be another writer's work in progress.
 """
 
 from __future__ import annotations
@@ -14,22 +14,31 @@ import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from json import JSONDecodeError
+from typing import Any, BinaryIO, cast
 
-if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_seedance.api.redact import redact
+from airflow_provider_seedance.api.values import refuse
 
 log = logging.getLogger(__name__)
 
 #: Protocols whose storages show a file only once it is committed; others get a temporary name and a rename.
 _COMMITTING = frozenset({"s3", "s3a", "s3n", "gs", "gcs"})
 _LOCAL = frozenset({"file", "local", ""})
+#: What a storage's file system is installed with, by the scheme of its addresses.
+_PACKAGES = {
+    **dict.fromkeys(("s3", "s3a", "s3n"), "apache-airflow-providers-amazon[s3fs]"),
+    **dict.fromkeys(("gs", "gcs"), "apache-airflow-providers-google"),
+    **dict.fromkeys(("abfs", "abfss", "adl", "az", "wasb"), "apache-airflow-providers-microsoft-azure"),
+}
 #: Bytes of an upload's part, which are held in memory. S3 takes 10,000 parts: 80 GB.
 PART = 8 * 1024 * 1024
 #: Seconds after which an unfinished file counts as abandoned, whoever began it.
 ABANDONED_AFTER = 3600.0
 
-#: Errors of a storage that a retry cannot help: it is not installed, does not exist, or may not be written to.
+#: Errors of a storage that a retry cannot help: it is not installed, does not exist, or may not be used.
 _PERMANENT_ERRORS = (
     ImportError,
     LookupError,
@@ -41,6 +50,8 @@ _PERMANENT_ERRORS = (
     NotADirectoryError,
     PermissionError,
 )
+#: Those among them that pass: a response that could not be decoded, such as a gateway's HTML.
+_UNDECODED = (JSONDecodeError, UnicodeDecodeError)
 _PERMANENT_ERRNOS = frozenset({errno.EROFS, errno.ENAMETOOLONG})
 #: S3's codes that pass, although s3fs raises them as PermissionError or FileNotFoundError. The response to a HEAD has
 #: only its status as code, and 403 may mean a clock that is off.
@@ -57,6 +68,25 @@ _PASSING_CODES = frozenset(
 )
 
 
+def storage_path(value: str, item: str, *, conn_id: str | None = None) -> ObjectStoragePath:
+    """
+    Return a path whose storage can be reached from here.
+
+    :param value: A local path, or an address such as ``s3://bucket/key``.
+    :param item: The parameter, for messages.
+    :param conn_id: Airflow connection of the storage. Default: the one that the address names, else the ambient one.
+    :raises SeedanceRequestError: Its file system is not installed; the message names the package.
+    """
+    with contextlib.suppress(ValueError, ImportError):
+        path = ObjectStoragePath(value, conn_id=conn_id)
+        _ = path.fs  # a storage without a file system is only noticed here
+        return path
+    scheme = value.partition("://")[0].lower()
+    package = _PACKAGES.get(scheme, "the Airflow provider of that storage, with its file system")
+    fault = f"is {value!r}, in a storage that is not installed here ({scheme})"
+    return refuse(item, fault, f"Correct the path, or install {package}")
+
+
 def is_permanent(error: Exception) -> bool:
     """
     Return whether a storage's error stays until somebody changes something, rather than being worth a retry.
@@ -65,6 +95,8 @@ def is_permanent(error: Exception) -> bool:
     """
     response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
     if isinstance(response, dict) and response.get("Error", {}).get("Code") in _PASSING_CODES:
+        return False
+    if isinstance(error, _UNDECODED):
         return False
     return isinstance(error, _PERMANENT_ERRORS) or getattr(error, "errno", None) in _PERMANENT_ERRNOS
 
@@ -143,7 +175,7 @@ def _publish(target: ObjectStoragePath, part: str, exclusive: bool) -> None:
         except FileExistsError:
             raise
         except OSError as e:
-            log.debug("No hard links on the file system of %s: %s", target, e.strerror)
+            log.debug("No hard links on the file system of %s: %s", redact(str(target)), e.strerror)
         else:
             with contextlib.suppress(OSError):  # the file is there; a later try removes the other name
                 fs.rm_file(part)
@@ -181,7 +213,7 @@ def _abort_uploads(target: ObjectStoragePath, abandoned_before: float) -> None:
         found = fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
         for upload in found.get("Uploads", ()):
             if upload["Key"] == key and upload["Initiated"].timestamp() < abandoned_before:
-                log.info("Aborting an upload to %s that began more than an hour ago.", target)
+                log.info("Aborting an upload to %s that began more than an hour ago.", redact(str(target)))
                 fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload["UploadId"])
     except Exception as e:  # a connection may be allowed to write but not to list
         log.debug("Cannot list uploads that an earlier try may have left: %s", type(e).__name__)

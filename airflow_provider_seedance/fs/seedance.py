@@ -18,6 +18,7 @@ import fsspec
 from upath import UPath
 
 from airflow_provider_seedance.api.naming import EXTENSIONS, What
+from airflow_provider_seedance.api.response import DEFAULT_CONN_ID
 from airflow_provider_seedance.exceptions import SeedanceNotFoundError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
 
     def __init__(self, conn_id: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.conn_id = conn_id or "seedance_default"
+        self.conn_id = conn_id or DEFAULT_CONN_ID
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
@@ -134,7 +135,7 @@ class SeedanceFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         return _SizedReader(ResultFile(hook, generation, _file(generation, name)), BUFFER)
 
     def _refuse_change(self, path: object, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse whatever would change something: fsspec itself does some of it silently, and some without a word."""
+        """Refuse whatever would change something: fsspec's own versions do nothing, or fail without a message."""
         raise OSError(errno.EROFS, "seedance:// is read-only: videos come from SeedanceGenerateVideoOperator", path)
 
     rm = rm_file = _rm = rmdir = mkdir = makedirs = cp_file = copy = mv = touch = _refuse_change

@@ -15,6 +15,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -68,12 +69,10 @@ class AsyncClient:
     def __init__(self, conn_id: str) -> None:
         self.conn_id = conn_id
         self.users = 0
-        self._endpoint: Endpoint | None = None
+        self._target: _Target | None = None
         self._read_at = self._reread_at = -math.inf
         self._doubted = False
-        self._known: tuple[Endpoint, Peer, bool | str] | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._options: dict[str, Any] = {}
         self._lock = asyncio.Lock()
         self._failures = 0
         self._failure: Exception | None = None
@@ -101,35 +100,37 @@ class AsyncClient:
         return await self.send(GetAsset(check_asset_id(asset_id)))
 
     async def _exchange(self, call: Call[Any]) -> Response:
-        endpoint = await self._open()
+        target = await self._open()
         assert self._session is not None
-        url = self._base.with_path(self._base_path + call.path, encoded=True)
+        url = target.base.with_path(target.prefix + call.path, encoded=True)
         headers = {"Content-Type": "application/json"} if call.body is not None else None
         try:
             async with self._session.request(
-                call.method, url, data=call.body, headers=headers, **self._options
+                call.method,
+                url,
+                data=call.body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=target.timeout,
+                ssl=target.tls,
+                proxy=target.peer.proxy,
             ) as response:
                 raw = await _read(response)
         except Exception as e:
-            raise transport_error(e, self._peer, sent=not isinstance(e, _NOT_SENT)) from None
-        return read_response(response.status, response.headers, raw, endpoint, limit=MAX_POLL)
+            raise transport_error(e, target.peer, sent=not isinstance(e, _NOT_SENT)) from None
+        return read_response(response.status, response.headers, raw, target.endpoint, limit=MAX_POLL)
 
     def refresh(self) -> None:
         """Read the connection again before the next call: it may have been edited. Many may ask; few lookups follow."""
         self._doubted = True
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it has an open session."""
-        return self._session is not None and not self._session.closed
-
     async def aclose(self) -> None:
         """Close the session."""
-        session, self._session, self._endpoint, self._known = self._session, None, None, None
+        session, self._session, self._target = self._session, None, None
         if session is not None:
             await session.close()
 
-    async def _open(self) -> Endpoint:
+    async def _open(self) -> _Target:
         """Resolve the connection. Those who waited while it failed share the failure instead of trying one by one."""
         if (opened := self._current()) is not None:
             return opened
@@ -140,28 +141,28 @@ class AsyncClient:
             if self._failures > before and self._failure is not None:
                 raise self._failure
             try:
-                self._endpoint = await self._resolve()
+                self._target = await self._resolve()
             except Exception as e:
-                if self._endpoint is not None and not self._doubted:
+                if self._target is not None and not self._doubted:
                     self._read_at = time.monotonic()
                     log.warning("%s The earlier one stays in use.", e)
-                    return self._endpoint
+                    return self._target
                 self._failure = e
                 self._failures += 1
                 raise
             self._read_at = time.monotonic()
             if self._doubted:
                 self._doubted, self._reread_at = False, self._read_at
-            return self._endpoint
+            return self._target
 
-    def _current(self) -> Endpoint | None:
-        """Return the endpoint, unless it is old, or in doubt and not just read for that reason."""
+    def _current(self) -> _Target | None:
+        """Return the target, unless it is old, or in doubt and not just read for that reason."""
         now = time.monotonic()
         is_old = now - self._read_at > ENDPOINT_LIFE
         is_doubtful = self._doubted and now - self._reread_at > REREAD_INTERVAL
-        return None if is_old or is_doubtful else self._endpoint
+        return None if is_old or is_doubtful else self._target
 
-    async def _resolve(self) -> Endpoint:
+    async def _resolve(self) -> _Target:
         try:
             conn = await get_async_connection(self.conn_id)
         except AirflowNotFoundException:
@@ -173,22 +174,20 @@ class AsyncClient:
                 f"Connection {self.conn_id!r} cannot be looked up ({type(e).__name__}).", sent=False
             ) from None
         try:
-            endpoint = Endpoint.from_connection(conn, await get_async_extra_dejson(conn))
-            proxy, bundle = proxy_to(endpoint.base_url, endpoint.proxy), trusted(endpoint.verify)
-            base = URL(endpoint.base_url)
+            target = _target_of(Endpoint.from_connection(conn, await get_async_extra_dejson(conn)))
         except SeedanceError:
             raise
         except Exception as e:  # edited while tasks wait, into something that cannot be used
             raise SeedanceTransportError(
                 f"Connection {self.conn_id!r} cannot be used ({type(e).__name__}).", sent=False
             ) from None
-        peer = Peer(name=endpoint.base_url, conn_id=endpoint.conn_id, proxy=proxy)
-        if (endpoint, peer, bundle) == self._known:
-            return endpoint  # with the same TLS context, so that open connections stay in use
+        if target == self._target:
+            return self._target  # with the same TLS context, so that open connections stay in use
+        endpoint = target.endpoint
         try:
-            tls = await asyncio.to_thread(_tls, bundle) if endpoint.base_url.startswith("https") else False
+            tls = await asyncio.to_thread(_tls, target.bundle) if endpoint.base_url.startswith("https") else False
         except Exception as e:
-            raise transport_error(e, peer, sent=False) from None
+            raise transport_error(e, target.peer, sent=False) from None
         warn_if_unencrypted(endpoint)
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -201,17 +200,43 @@ class AsyncClient:
                 },
                 auto_decompress=False,
             )
-        self._known = (endpoint, peer, bundle)
-        self._base, self._peer = base, peer
-        self._base_path = self._base.raw_path.rstrip("/")
         self._session.headers["Authorization"] = f"Bearer {endpoint.api_key}"
-        self._options = {
-            "allow_redirects": False,
-            "timeout": aiohttp.ClientTimeout(total=endpoint.timeout, connect=min(CONNECT_TIMEOUT, endpoint.timeout)),
-            "ssl": tls,
-            "proxy": proxy,
-        }
-        return endpoint
+        return replace(target, tls=tls)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    """
+    What every request needs to know, made from a connection once rather than at each poll.
+
+    :param endpoint: The connection.
+    :param peer: Who is to answer, for messages, and the proxy.
+    :param bundle: The certificates to trust, as ``requests`` takes them.
+    :param base: The base URL.
+    :param prefix: Its path, without a trailing slash.
+    :param timeout: The time limits of a call.
+    :param tls: The TLS context; False for none. Made of the bundle last, since it is slow.
+    """
+
+    endpoint: Endpoint
+    peer: Peer
+    bundle: bool | str
+    base: URL
+    prefix: str
+    timeout: aiohttp.ClientTimeout
+    tls: ssl.SSLContext | bool = field(default=False, compare=False)
+
+
+def _target_of(endpoint: Endpoint) -> _Target:
+    proxy, base = proxy_to(endpoint.base_url, endpoint.proxy), URL(endpoint.base_url)
+    return _Target(
+        endpoint=endpoint,
+        peer=Peer(name=endpoint.base_url, conn_id=endpoint.conn_id, proxy=proxy),
+        bundle=trusted(endpoint.verify),
+        base=base,
+        prefix=base.raw_path.rstrip("/"),
+        timeout=aiohttp.ClientTimeout(total=endpoint.timeout, connect=min(CONNECT_TIMEOUT, endpoint.timeout)),
+    )
 
 
 def _tls(bundle: bool | str) -> ssl.SSLContext | bool:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_seedance import __version__
 from airflow_provider_seedance.api.parse import as_number, as_text, is_loopback
+from airflow_provider_seedance.api.response import DEFAULT_CONN_ID
 from airflow_provider_seedance.api.values import shown
 from airflow_provider_seedance.exceptions import SeedanceAuthError, SeedanceRequestError
 
@@ -79,7 +80,7 @@ class Endpoint:
         :raises SeedanceAuthError: It has no key, or one that cannot be sent.
         :raises SeedanceRequestError: It is of another type, or a field cannot be used; ``.field`` names it.
         """
-        conn_id = conn.conn_id or "seedance_default"
+        conn_id = conn.conn_id or DEFAULT_CONN_ID
         if (conn.conn_type or "").lower() != CONN_TYPE:
             raise SeedanceRequestError(
                 f"Connection {conn_id!r} is of type {conn.conn_type!r}: its password is not for this service. Name a "
@@ -110,7 +111,7 @@ def _check_extra(text: str | None, extra: object, conn_id: str) -> None:
     written = "".join((text or "").split())
     if not isinstance(extra, Mapping) or (not extra and written not in ("", "{}")):
         raise SeedanceRequestError(
-            f"The extra of connection {conn_id!r} is not a JSON object, so nothing in it can be followed. Write it as "
+            f"The extra of connection {conn_id!r} is not a JSON object, so none of it can be used. Write it as "
             '{"timeout": 60}, or leave it empty.',
             field="extra",
         )
@@ -118,7 +119,7 @@ def _check_extra(text: str | None, extra: object, conn_id: str) -> None:
     if unknown and (conn_id, unknown) not in _warned_unknown:
         _warned_unknown.add((conn_id, unknown))
         log.warning(
-            "Nothing reads %s in the extra of connection %r: %s are known.",
+            "Ignored in the extra: %s (connection %r). Known fields: %s.",
             ", ".join(unknown),
             conn_id,
             ", ".join(EXTRA_FIELDS),

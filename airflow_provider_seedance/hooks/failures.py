@@ -1,8 +1,9 @@
 """
 What a failure of the network is, judged alike for the synchronous and the asynchronous client.
 
-Permanent is only what a person must change: a certificate that does not verify, a CA bundle that cannot be read, an
-address that cannot be used. All else passes, or may. Texts of the HTTP libraries are not shown: they hold whole links.
+Only what a person must change counts as permanent: a certificate that does not verify, a CA bundle that cannot be read,
+an address that cannot be used. Everything else may go away by itself. Texts of the HTTP libraries are not shown: they
+hold whole links.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def host_of(url: str) -> str:
     try:
         return urlsplit(url).hostname or "an address without a host"
     except ValueError:
-        return "an address that is none"
+        return "an invalid address"
 
 
 def transport_error(error: Exception, peer: Peer, *, sent: bool) -> SeedanceError:
@@ -80,7 +81,7 @@ def transport_error(error: Exception, peer: Peer, *, sent: bool) -> SeedanceErro
     cause = _cause(wrapped)
     if sent:
         timed_out = any(isinstance(e, TimeoutError) for e in wrapped)
-        what = "did not answer in time" if timed_out else "broke the connection off"
+        what = "did not answer in time" if timed_out else "closed the connection early"
         return SeedanceTransportError(f"{peer.name} {what} ({cause}).")
     if any(isinstance(e, ssl.CertificateError) or "CERTIFICATE_VERIFY_FAILED" in str(e) for e in wrapped):
         return SeedanceRequestError(
@@ -104,14 +105,14 @@ def transport_error(error: Exception, peer: Peer, *, sent: bool) -> SeedanceErro
     if any(isinstance(e, ValueError) for e in wrapped):
         unusable = f"{peer.name} cannot be called ({cause})."
         if peer.is_storage:  # the service's address, not a person's: the next link may be right
-            return SeedanceTransportError(f"{unusable} The service gave a link that is none.", sent=False)
+            return SeedanceTransportError(f"{unusable} The service gave an invalid link.", sent=False)
         return SeedanceRequestError(f"{unusable} Check the address.", field="host")
     if any(isinstance(e, ssl.SSLError) and getattr(e, "reason", None) in _NO_TLS for e in wrapped):
         remedy = "Its port speaks plain HTTP or something else, not TLS: check scheme and port"
     elif peer.proxy is not None:
         remedy = (
-            f"The way leads through the proxy {peer.proxy_name}: check that it runs, and that it is right in "
-            f"{peer.setting('proxy', 'HTTPS_PROXY')}"
+            f"The request goes through the proxy {peer.proxy_name}: check that it runs, and that its address is right "
+            f"in {peer.setting('proxy', 'HTTPS_PROXY')}"
         )
     elif peer.is_storage:
         remedy = f"Workers must reach this host; a proxy for downloads is set as {peer.setting('proxy', 'HTTPS_PROXY')}"

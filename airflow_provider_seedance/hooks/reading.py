@@ -22,7 +22,7 @@ def read_response(status: int, headers: Mapping[str, str], raw: bytes, endpoint:
     :param status: The HTTP status.
     :param headers: The headers, in a mapping that ignores case.
     :param raw: The body as it came, still compressed if it was, and at most a little longer than the limit.
-    :param endpoint: Whom it is from.
+    :param endpoint: The service's endpoint.
     :param limit: Bytes that it may have, inflated.
     :raises SeedanceTransportError: It is too large, compressed in a way that was not asked for, or cut off.
     """
@@ -35,7 +35,7 @@ def read_response(status: int, headers: Mapping[str, str], raw: bytes, endpoint:
     ends_anywhere = "Content-Length" not in headers and "Transfer-Encoding" not in headers
     if 200 <= status < 300 and ends_anywhere and isinstance(response.body, str):
         # the end of the connection is the end of such a body, and half an id looks like one
-        raise SeedanceTransportError(f"{host} broke the connection off in the middle of its response.")
+        raise SeedanceTransportError(f"{host} closed the connection early, in the middle of its response.")
     return response
 
 
@@ -44,8 +44,10 @@ def _inflate(raw: bytes, encoding: str, limit: int, host: str) -> bytes:
     if encoding in ("", "identity") or not raw or len(raw) > limit:
         return raw
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise SeedanceTransportError(f"The response from {host} is compressed as {encoding[:40]!r}, unasked.")
+        raise SeedanceTransportError(
+            f"The response from {host} is compressed as {encoding[:40]!r}, which was not requested."
+        )
     try:
         return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(raw, limit + 1)
     except zlib.error:
-        raise SeedanceTransportError(f"The response from {host} is compressed wrongly.") from None
+        raise SeedanceTransportError(f"The response from {host} cannot be decompressed.") from None

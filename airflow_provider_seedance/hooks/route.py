@@ -27,7 +27,7 @@ def proxy_to(url: str, own: str | None = None, *, takes_socks: bool = False) -> 
     try:
         found: str | None = own or select_proxy(url, get_environ_proxies(url))
     except ValueError:
-        return None  # the address itself is none, which whoever calls it will say
+        return None  # the address itself is invalid; the caller reports that
     if not found:
         return None
     proxy = found if "://" in found else f"http://{found}"

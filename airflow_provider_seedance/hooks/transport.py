@@ -26,6 +26,8 @@ from airflow_provider_seedance.hooks.watched import Exchange, WatchedAdapter
 
 #: Redirects of a download that are followed.
 MAX_REDIRECTS = 5
+#: The peer of a download, in messages.
+RESULT_STORAGE = "The storage of the result"
 
 
 class Transport:
@@ -61,7 +63,8 @@ class Transport:
             call.method, endpoint.base_url + call.path, headers, data=body, auth=_BearerAuth(endpoint.api_key)
         )
         exchange = Exchange(endpoint.submit_timeout if call.is_paid else endpoint.timeout)
-        peer = Peer(name=endpoint.base_url, conn_id=endpoint.conn_id, proxy=self._proxy(endpoint.base_url, endpoint))
+        proxy = proxy_to(endpoint.base_url, endpoint.proxy, takes_socks=True)
+        peer = Peer(name=endpoint.base_url, conn_id=endpoint.conn_id, proxy=proxy)
         bundle = trusted(endpoint.verify)
         try:
             with self._open(request, exchange, peer, bundle) as response:
@@ -88,7 +91,7 @@ class Transport:
             peer = Peer(
                 name=f"{RESULT_STORAGE} at {host_of(url)}",
                 conn_id=self._endpoint.conn_id,
-                proxy=self._proxy(url),
+                proxy=proxy_to(url, takes_socks=True),
                 is_storage=True,
             )
             request, bundle = requests.Request("GET", url, headers, auth=_BearerAuth(None)), trusted()
@@ -104,9 +107,6 @@ class Transport:
                     return
             url = _redirected(url, location)
         raise SeedanceServiceError(f"{RESULT_STORAGE} redirects more than {MAX_REDIRECTS} times.")
-
-    def _proxy(self, url: str, endpoint: Endpoint | None = None) -> str | None:
-        return proxy_to(url, endpoint.proxy if endpoint else None, takes_socks=True)
 
     def _open(self, request: requests.Request, exchange: Exchange, peer: Peer, verify: bool | str) -> requests.Response:
         """Send one request past the session's own handling of redirects, which reads their bodies and sends on keys."""
@@ -132,10 +132,6 @@ def _read(response: requests.Response) -> bytes:
     return bytes(raw)
 
 
-#: The peer of a download, in messages.
-RESULT_STORAGE = "The storage of the result"
-
-
 class _BearerAuth(requests.auth.AuthBase):
     """Sends this key, or none. Without an ``auth`` of ours, requests would read a netrc file."""
 
@@ -159,13 +155,9 @@ def _redirected(url: str, location: str) -> str:
 
 
 @contextlib.contextmanager
-def body_errors(name: str) -> Iterator[None]:
-    """
-    Turn the failures of requests and urllib3 while a body is read into the provider's own, which contain no link.
-
-    :param name: Who sends the body, for messages.
-    """
+def body_errors() -> Iterator[None]:
+    """Turn the failures of requests and urllib3 while a result is read into the provider's own, which hold no link."""
     try:
         yield
     except (requests.exceptions.RequestException, HTTPError, TimeoutError) as e:
-        raise transport_error(e, Peer(name=name, conn_id=""), sent=True) from None
+        raise transport_error(e, Peer(name=RESULT_STORAGE, conn_id=""), sent=True) from None

@@ -1,5 +1,5 @@
 """
-Connections of urllib3 that know two things which ``requests`` does not tell, or does not keep.
+urllib3 connections that know two things ``requests`` does not report.
 
 Whether a byte of the request was written: the one fact that matters after a paid call (decisions.md#paying-once). And a
 deadline for the whole exchange: the timeouts of ``requests`` are per ``recv``, so that headers, ``100 Continue``, the

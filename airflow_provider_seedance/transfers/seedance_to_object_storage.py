@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, ObjectStoragePath
 
 from airflow_provider_seedance.api.ids import check_generation_id
 from airflow_provider_seedance.api.naming import (
+    EXTENSIONS,
     What,
     check_path,
     check_two_files,
@@ -27,7 +28,7 @@ from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestE
 from airflow_provider_seedance.links import browser_url
 from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, GenerationTask
 from airflow_provider_seedance.telemetry.outlets import describe_outlets
-from airflow_provider_seedance.version_compat import with_retry_policy, xcom_safe
+from airflow_provider_seedance.version_compat import mapped_task, with_retry_policy, xcom_safe
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -132,7 +133,7 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
         self, context: Context, path: str, generation: Generation, files: Sequence[What]
     ) -> dict[What, ObjectStoragePath]:
         """Return where each file goes; refuse a path at which it would replace another video or the other file."""
-        from airflow_provider_seedance.files.places import storage_path
+        from airflow_provider_seedance.files.storage import storage_path
 
         targets: dict[What, ObjectStoragePath] = {}
         for what in files:
@@ -148,7 +149,7 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
                 if what == "video" and len(files) > 1:
                     check_two_files(filled)
                 elif len(files) > 1:
-                    target = target.with_suffix(".png")
+                    target = target.with_suffix(f".{EXTENSIONS['last_frame']}")
             targets[what] = target
         return targets
 
@@ -156,11 +157,9 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
         """Refuse a file that the first instance of a mapped task writes as well: its video would be replaced."""
         if getattr(context.get("ti"), "map_index", -1) < 1:
             return
-        partial = getattr(self.dag.get_task(self.task_id), "partial_kwargs", None)
-        if partial is not None:  # mapped itself, rather than a part of a mapped group
-            written = None if "generation" in partial else partial.get("path")
-        else:
-            written = self._path_as_written
+        written: object = self._path_as_written
+        if mapped := mapped_task(self):  # rather than a part of a mapped group
+            written = None if "generation" in mapped.partial_kwargs else mapped.partial_kwargs.get("path")
         if is_shared(written):
             refuse(
                 "path",

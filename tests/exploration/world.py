@@ -153,7 +153,7 @@ class World:
         else:
             answer = self._free(call.path, body, kind or ("list" if "/List" in call.path else "query"))
         if answer.status == 0:
-            what = "broke the connection off" if answer.sent else "cannot be reached"
+            what = "closed the connection early" if answer.sent else "cannot be reached"
             raise SeedanceTransportError(f"The service {what}.", sent=answer.sent)
         return Response(answer.status, parse_body(answer.body.encode()), answer.headers, conn_id)
 

@@ -238,7 +238,7 @@ def test_link_that_has_expired_finds_its_asset_and_pays_for_no_other(emulator: E
     first = asset_task(group_id, f"{dated}29990101T000000Z").run()
     assert asset_task(group_id, f"{dated}20260101T000000Z").run() == first
     paid = emulator.stats()["asset_calls_billed"]
-    with pytest.raises(SeedanceRequestError, match="expired at 2026-01-01 00:01:00") as caught:
+    with pytest.raises(SeedanceRequestError, match="expired at 2026-01-01T00:01:00") as caught:
         asset_task(group_id, f"{dated}20260101T000000Z", name="another").run()
     assert caught.value.field == "source"
     assert emulator.stats()["asset_calls_billed"] == paid

@@ -229,7 +229,7 @@ def test_file_transfer_operator_copies_it(generation_id: str, video: bytes, tmp_
 
 def test_last_frame_is_the_first_of_another(emulator: Emulator, generation_id: str) -> None:
     request = GenerationRequest(first_frame=str(path_to(generation_id, "last_frame.png")))
-    (sent,) = load_media(request.media)
+    (sent,) = load_media(request.media, now=0)
     assert sent.startswith("data:image/png;base64,")
 
 

@@ -133,7 +133,7 @@ def ours(given_: dict[str, Any]) -> dict[str, Any] | None:
     """Return the body that we would send, None where we refuse."""
     try:
         request = GenerationRequest(**given_)
-        return request.to_json(load_media(request.media))
+        return request.to_json(load_media(request.media, now=0))
     except SeedanceRequestError:
         return None
 

@@ -242,7 +242,7 @@ def test_both_clients_judge_alike(situation: Callable[[str], None], name: str) -
         with pytest.raises(SeedanceError, match=said) as caught:
             ask()
         if name == "proxy that hangs up":
-            said = "broke the connection off"  # aiohttp does not tell whether it was the request's
+            said = "closed the connection early"  # aiohttp does not tell whether it was the request's
         errors.append(caught.value)
     for call in (CreateGeneration(b"{}"), CreateAssetGroup("cats")):
         assert hook().send(call).verdict == ("refused" if name in PERMANENT else "repeat")

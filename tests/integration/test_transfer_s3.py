@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -115,6 +116,18 @@ def test_killed_workers_upload_is_removed_by_the_first_transfer_after_an_hour(la
     assert (objects(s3), uploads(s3)) == ({"video.mp4": large.data}, ["video.mp4"])
     save(GENERATION_ID, path, clock=an_hour_later(), if_exists="overwrite")
     assert (objects(s3), uploads(s3)) == ({"video.mp4": large.data}, [])
+
+
+def test_signature_in_the_key_of_an_upload_is_not_logged(
+    generation_id: str, s3: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = "video.mp4?X-Amz-Signature=0123456789abcdef"
+    s3.create_multipart_upload(Bucket=BUCKET, Key=key)
+    with caplog.at_level(logging.INFO, "airflow_provider_seedance"):
+        save(generation_id, f"s3://aws_default@{BUCKET}/{key}", clock=an_hour_later())
+    (said,) = (record.getMessage() for record in caplog.records if record.name.endswith("files.storage"))
+    assert "Aborting an upload to" in said
+    assert "0123456789abcdef" not in said
 
 
 def test_other_uploads_are_left_alone(generation_id: str, s3: Any) -> None:

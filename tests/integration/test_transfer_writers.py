@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -120,6 +121,16 @@ def test_one_of_two_writers_wins_if_none_may_replace(
         slow.result()
     assert path.read_bytes() == service.data
     assert files_in(tmp_path) == ["video.mp4"]
+
+
+def test_signature_in_a_path_is_not_logged(
+    generation_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(os, "link", no_hard_links)
+    with caplog.at_level(logging.DEBUG, "airflow_provider_seedance"):
+        save(generation_id, f"{tmp_path}/video.mp4?X-Amz-Signature=0123456789abcdef", if_exists="fail")
+    assert "No hard links on the file system of" in caplog.text
+    assert "0123456789abcdef" not in caplog.text
 
 
 def test_disk_decides_between_writers_that_saw_nothing(

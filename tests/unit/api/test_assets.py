@@ -262,6 +262,13 @@ def test_group_is_told_from_an_asset(value: object) -> None:
         check_asset_id(value)
 
 
+def test_message_about_an_id_does_not_repeat_a_link() -> None:
+    value = "group-1?X-Amz-Signature=0123456789abcdef"
+    with pytest.raises(SeedanceRequestError, match="the id of an asset group") as refused:
+        check_asset_id(value)
+    assert "0123456789abcdef" not in str(refused.value)
+
+
 @pytest.mark.parametrize("value", ["asset-20260427160000-xxxxx", "asset://x"])
 def test_asset_is_told_from_a_group(value: object) -> None:
     with pytest.raises(SeedanceRequestError, match="Give the id of the group"):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_seedance.api.errors import error_from, read_error, retry_after
+from airflow_provider_seedance.api.errors import error_from, is_group_missing, read_error, retry_after
 from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import (
     SeedanceAuthError,
@@ -149,6 +149,21 @@ def test_message_holds_no_secret() -> None:
     message = str(error_from(Response(400, body), secrets=["my secret plan"]))
     assert "beef" not in message
     assert "secret plan" not in message
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("group group-20260427160000-xxxxx not found", True),
+        ("[NotFound.group_id] The specified asset group group-1 is not found.", True),
+        ("The asset is not found. Ask your user group.", False),
+        ("user groups: page not found", False),
+    ],
+)
+def test_missing_group_is_told_from_other_things_not_found(message: str, expected: bool) -> None:
+    detail = read_error({"code": "fail_to_fetch_task", "message": message})
+    assert detail is not None
+    assert is_group_missing(detail) is expected
 
 
 @pytest.mark.parametrize(

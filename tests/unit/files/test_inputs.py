@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import logging
 import os
 import stat
@@ -29,7 +30,7 @@ from airflow_provider_seedance.api.content import MediaItem, Role
 from airflow_provider_seedance.api.limits import MIB
 from airflow_provider_seedance.api.media import MediaKind
 from airflow_provider_seedance.api.request import GenerationRequest
-from airflow_provider_seedance.exceptions import SeedanceRequestError, SeedanceServiceError
+from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError, SeedanceServiceError
 from airflow_provider_seedance.files import inputs
 from airflow_provider_seedance.files.inputs import MAX_INLINE_IMAGE, load_media, read_source
 
@@ -42,15 +43,27 @@ def attach_storage(monkeypatch: pytest.MonkeyPatch, filesystem: Any) -> None:
     monkeypatch.setitem(store._STORE_CACHE, "s3-lake", store.ObjectStore("s3", "lake", fs=filesystem))  # noqa: SLF001
 
 
+def raise_from_storage(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Have every look at a file in ``s3://lake@…`` fail."""
+
+    class Broken(type(fsspec.filesystem("memory"))):  # type: ignore[misc]
+        cachable = False
+
+        def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+            raise error
+
+    attach_storage(monkeypatch, Broken())
+
+
 def load(value: str, kind: MediaKind = "image") -> str:
     """Load one item."""
-    (sent,) = load_media([MediaItem(ITEM, ROLES[kind], value)])
+    (sent,) = load_media([MediaItem(ITEM, ROLES[kind], value)], now=0)
     return sent
 
 
 def sent_for(request: GenerationRequest) -> list[str]:
     """Return what is sent for each item of a request."""
-    content = request.to_json(load_media(request.media))["content"]
+    content = request.to_json(load_media(request.media, now=0))["content"]
     return [item[item["type"]]["url"] for item in content]
 
 
@@ -229,7 +242,7 @@ def test_storage_that_tells_no_size_is_read_no_further_than_the_limit(monkeypatc
         ("file:///no/such/file.png", "does not exist"),
         ("/etc", "directory"),
         ("/etc/hostname/x.png", "does not exist"),
-        ("/" + "x y." * 80, "longer than a path"),
+        ("/" + "x y." * 80, "File name too long"),
         ("gs://bucket/a.png", "install apache-airflow-providers-google."),
         ("abfs://container/a.png", "install apache-airflow-providers-microsoft-azure."),
         ("nonsense://bucket/a.png", "not installed here (nonsense)"),
@@ -252,21 +265,42 @@ def test_unreadable_file_is_refused(file: Any) -> None:
 
 
 def test_storage_that_forbids_reading_is_told_from_one_that_fails_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken(type(fsspec.filesystem("memory"))):  # type: ignore[misc]
-        cachable = False
-        error: type[OSError]
-
-        def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
-            raise self.error("no")
-
-    broken = Broken()
-    attach_storage(monkeypatch, broken)
-
-    Broken.error = PermissionError
+    raise_from_storage(monkeypatch, PermissionError("no"))
     assert "may not be read" in refusal("s3://lake@b/a.png")
 
-    Broken.error = ConnectionResetError
+    raise_from_storage(monkeypatch, ConnectionResetError("no"))
     with pytest.raises(SeedanceServiceError, match="cannot be read: ConnectionResetError"):
+        load("s3://lake@b/a.png")
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [("ExpiredToken", SeedanceServiceError), ("AccessDenied", SeedanceRequestError)]
+)
+def test_code_of_the_storage_decides_whether_a_retry_helps(
+    monkeypatch: pytest.MonkeyPatch, code: str, expected: type[SeedanceError]
+) -> None:
+    error = PermissionError("no")
+    error.__cause__ = Exception("as botocore raises it")
+    error.__cause__.response = {"Error": {"Code": code}}  # type: ignore[attr-defined]
+    raise_from_storage(monkeypatch, error)
+    with pytest.raises(expected):
+        load("s3://lake@b/a.png")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("embedded null byte"), SeedanceRequestError),
+        (NotImplementedError("no such feature"), SeedanceRequestError),
+        (json.JSONDecodeError("Expecting value", "<html>", 0), SeedanceServiceError),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), SeedanceServiceError),
+    ],
+)
+def test_response_that_cannot_be_decoded_is_worth_a_retry(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, expected: type[SeedanceError]
+) -> None:
+    raise_from_storage(monkeypatch, error)
+    with pytest.raises(expected, match=type(error).__name__):
         load("s3://lake@b/a.png")
 
 
@@ -412,12 +446,11 @@ SIGNED_AT = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 def test_link_that_has_expired_is_refused_and_named_without_its_signature() -> None:
     request = GenerationRequest(reference_images=["https://a.example/b.png", SIGNED])
 
-    with pytest.raises(SeedanceRequestError, match=r"expired at 2026-01-01 00:01:00 UTC") as refused:
+    with pytest.raises(SeedanceRequestError, match=r"expired at 2026-01-01T00:01:00\+00:00") as refused:
         load_media(request.media, now=SIGNED_AT + 60)
     assert refused.value.field == ITEM
     assert "example" not in str(refused.value)
     assert load_media(request.media, now=SIGNED_AT + 59) == ("https://a.example/b.png", SIGNED)
-    assert load_media(request.media) == ("https://a.example/b.png", SIGNED)
 
 
 def test_link_is_hashed_without_its_signature_and_not_opened() -> None:

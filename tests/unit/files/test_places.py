@@ -76,13 +76,13 @@ def _connection(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refusal(task: Any) -> str:
     with pytest.raises(SeedanceRequestError) as refused:
-        load_media(task.build_request().media)
+        load_media(task.build_request().media, now=0)
     assert refused.value.field == "first_frame"
     return str(refused.value)
 
 
 def is_sent(task: Any) -> bool:
-    (sent,) = load_media(task.build_request().media)
+    (sent,) = load_media(task.build_request().media, now=0)
     return sent.startswith("data:image/png;base64,")
 
 
