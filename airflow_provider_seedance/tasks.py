@@ -128,6 +128,7 @@ class SeedanceTask:
         """The hook for ``seedance_conn_id``."""
         from airflow_provider_seedance.hooks.seedance import SeedanceHook
 
+        self.require_rendered(("seedance_conn_id",))
         return SeedanceHook(self.seedance_conn_id, clock=self.clock)
 
 

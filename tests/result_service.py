@@ -58,14 +58,14 @@ class ResultService(ThreadingHTTPServer):
         """Let all links die that were given out."""
         self.expired = self.links
 
-    def generation(self) -> bytes:
+    def generation(self, generation_id: str = GENERATION_ID) -> bytes:
         """Make the response to a query, with a link of its own."""
         if self.response is not None:
             return self.response
         self.links += 1
         link = f"{self.url}/{self.links}/file"
         content = {"video_url": link, "last_frame_url": link}
-        task = {"task_id": GENERATION_ID, "status": "SUCCESS", "result_url": link, "data": {"content": content}}
+        task = {"task_id": generation_id, "status": "SUCCESS", "result_url": link, "data": {"content": content}}
         return json.dumps({"data": task}).encode()
 
 
@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         service = self.server
         if self.path.startswith("/v1/"):
-            self.wfile.write(self._head(200, service.generation()))
+            self.wfile.write(self._head(200, service.generation(self.path.rpartition("/")[2])))
         elif int(self.path.split("/")[1]) <= service.expired:
             self.wfile.write(self._head(403, b"<Error><Code>AccessDenied</Code></Error>"))
         else:

@@ -13,11 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from airflow_provider_seedance.api.assets import BILLING_MODELS, Asset, AssetGroup, AssetType, Page, result_items
-from airflow_provider_seedance.api.errors import error_from, is_error_envelope, is_group_missing, read_error
+from airflow_provider_seedance.api.errors import (
+    error_from,
+    foreign_answer,
+    is_error_envelope,
+    is_group_missing,
+    read_error,
+)
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.api.paid_answer import PaidAnswer, read_paid_answer, read_paid_failure
 from airflow_provider_seedance.api.parse import encode_json
-from airflow_provider_seedance.api.response import Response
+from airflow_provider_seedance.api.response import Response, is_about
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceNotFoundError, SeedanceRequestError
 
 T = TypeVar("T")
@@ -115,7 +121,10 @@ class GetGeneration(Call[Generation]):
 
     def read(self, response: Response) -> Generation:
         if response.status == 200 and isinstance(response.body, Mapping):
-            return Generation.from_response(response.body, generation_id=self.generation_id)
+            generation = Generation.from_response(response.body, generation_id=self.generation_id)
+            if is_about(response.body, self.generation_id):
+                return generation
+            raise foreign_answer(f"generation {self.generation_id}")
         raise error_from(response, secrets=None)
 
 
@@ -278,7 +287,9 @@ class GetAsset(Call[Asset]):
 
     def read(self, response: Response) -> Asset:
         body = _read_asset_response(response, without_route="List the assets instead.")
-        return Asset.from_response(body, asset_id=self.asset_id)
+        if is_about(body, self.asset_id):
+            return Asset.from_response(body, asset_id=self.asset_id)
+        raise foreign_answer(f"asset {self.asset_id}")
 
 
 @dataclass(frozen=True)
@@ -333,7 +344,7 @@ class ListAssets(ListCall[Asset]):
             if _lacks_group(response):  # there is nothing in it; whether it exists is found out by creating something
                 return Page(())
             raise
-        return Page.of(body, map(Asset.from_response, result_items(body)))
+        return Page.of(_require_list(body, "assets"), map(Asset.from_response, result_items(body)))
 
 
 class ListAssetGroups(ListCall[AssetGroup]):
@@ -343,7 +354,17 @@ class ListAssetGroups(ListCall[AssetGroup]):
 
     def read(self, response: Response) -> Page[AssetGroup]:
         body = _read_asset_response(response, without_route="Give the group's id.")
-        return Page.of(body, map(AssetGroup.from_response, result_items(body)))
+        return Page.of(_require_list(body, "asset groups"), map(AssetGroup.from_response, result_items(body)))
+
+
+def _require_list(body: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    """Return a list's response; raise if it is none: an empty list means that one is to be created, and paid for."""
+    for node in (body, body.get("Result"), body.get("data")):
+        if isinstance(node, Mapping) and ("TotalCount" in node or isinstance(node.get("Items"), list)):
+            return body
+    if any(result_items(body)):
+        return body
+    raise foreign_answer(f"the list of {what}")
 
 
 def _read_asset_response(response: Response, *, without_route: str) -> Mapping[str, Any]:

@@ -223,6 +223,13 @@ def error_from(
     return error
 
 
+def foreign_answer(what: str) -> SeedanceServiceError:
+    """Return the error of a 200 that is not the service's own, or about something else: an outage, whatever it says."""
+    error = SeedanceServiceError(f"The answer to a query of {what} is not about it: did a proxy answer?", status=200)
+    error.is_from_service = False
+    return error
+
+
 def is_error_envelope(body: object) -> bool:
     """Return whether a body is the service's own error, E1, E2 or E5 of contract.md#error-envelopes, not other JSON."""
     outer = as_mapping(body)

@@ -119,6 +119,6 @@ def from_event(event: object, *, key: str = "generation_id") -> tuple[str, Finis
             "Run the same version of airflow-provider-seedance on triggerers and workers."
         )
     subject_id, outcome = event.get(key), event.get("outcome")
-    if not isinstance(subject_id, str) or outcome not in _OUTCOMES:
+    if not isinstance(subject_id, str) or isinstance(outcome, list | dict) or outcome not in _OUTCOMES:
         raise SeedanceEventError("The trigger's event lacks an id or a known outcome.")
     return subject_id, Finished(outcome, str(event.get("reason") or ""), str(event.get("message") or ""))

@@ -110,13 +110,14 @@ def read_paid_answer(
     :param sent: The request's body: an id that a text quotes from it is not the one created.
     """
     status, created_id = response.status, find_created_id(response.body, sent)
-    if 200 <= status < 300 and created_id:
+    is_cut = isinstance(response.body, str)  # a body that is no JSON may end within the id
+    if 200 <= status < 300 and created_id and not is_cut:
         return PaidAnswer("accepted", created_id)
     error = error_from(response, secrets=secrets, item_names=item_names)
     if 200 <= status < 300:
         said = f": {error}" if read_error(response.body) else "."
-        odd = _odd_id(response.body, secrets=secrets)
-        what = "an id that cannot be queried" if odd else "no id"
+        odd = created_id or _odd_id(response.body, secrets=secrets)
+        what = "an id in a text" if created_id else "an id that cannot be queried" if odd else "no id"
         error = SeedanceServiceError(f"The service answered HTTP {status} with {what}{said}", status=status)
         return PaidAnswer("lost", odd, error)
     if created_id:
@@ -165,7 +166,7 @@ def find_created_id(body: object, sent: bytes = b"") -> str | None:
 def _odd_id(body: object, secrets: Iterable[str]) -> str | None:
     """Return what stands where an id should, for a person to look for: it is of no form that can be queried."""
     texts = (redact(text, secrets=secrets)[:_MAX_ODD_ID] for text in _ids_in(body, 0) if isinstance(text, str))
-    return next(texts, None)
+    return next((text.encode("ascii", "backslashreplace").decode() for text in texts), None)
 
 
 def _id_in_text(node: object, sent: bytes, depth: int) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,9 @@ from airflow_provider_seedance.api.redact import MARK
 DEFAULT_CONN_ID = "seedance_default"
 #: Characters that are kept of a body that is no JSON.
 MAX_TEXT = 1000
+#: What the service calls an id, and how deep one is looked for.
+_ID_NAMES = frozenset(("id", "task_id", "taskId", "Id", "generation_id"))
+_MAX_DEPTH = 4
 #: Shortest text treated as the key, in characters: a shorter one would match unrelated words.
 _MIN_KEY = 8
 
@@ -47,7 +50,10 @@ class Response:
         keys = [form for form in (key, key.removeprefix("sk-")) if len(form) >= _MIN_KEY]
         kept = {name.lower(): value for name, value in headers.items()}
         if any(form.encode() in raw for form in keys) or b"\\" in raw:
-            body = _without_keys(body, keys)
+            try:
+                body = _without_keys(body, keys)
+            except RecursionError:  # nobody's answer is nested that deeply
+                body = _without_keys(raw.decode("utf-8", "replace")[:MAX_TEXT], keys)
         return cls(status, body, {name: str(_without_keys(kept[name], keys)) for name in kept}, conn_id)
 
 
@@ -58,6 +64,36 @@ def _without_keys(node: Any, keys: Sequence[str]) -> Any:
     if isinstance(node, dict):
         return {name: _without_keys(member, keys) for name, member in node.items()}
     return [_without_keys(member, keys) for member in node] if isinstance(node, list) else node
+
+
+def is_about(body: object, subject_id: str) -> bool:
+    """
+    Return whether a response is about what was asked for: it names its id, or none and is the service's envelope.
+
+    Something on the way can answer 200 in the service's place, and ``{"status": "failed"}`` would be a reason to pay
+    again. The upstream's own id (``cgt-…``) may stand for the one asked for (contract.md#query-response).
+    """
+    if subject_id in _ids_in(body, 0):
+        return True
+    outer = body if isinstance(body, dict) else {}
+    inner = outer.get("data", outer.get("Result"))
+    near = [*_ids_in(outer, _MAX_DEPTH), *_ids_in(inner, _MAX_DEPTH)]
+    if near:
+        return any(named.startswith("cgt-") for named in near) and not any(named.startswith("asyn") for named in near)
+    return isinstance(inner, dict) and ("ResponseMetadata" in outer or isinstance(outer.get("code"), str))
+
+
+def _ids_in(node: object, depth: int) -> Iterator[str]:
+    if isinstance(node, dict) and depth <= _MAX_DEPTH:
+        for name, member in node.items():
+            if isinstance(member, str):
+                if name in _ID_NAMES and member:
+                    yield member
+            else:
+                yield from _ids_in(member, depth + 1)
+    elif isinstance(node, list) and depth <= _MAX_DEPTH:
+        for member in node:
+            yield from _ids_in(member, depth + 1)
 
 
 def parse_body(raw: bytes) -> object:

@@ -131,10 +131,10 @@ class SubmissionRecord:
                 fingerprint=str(record["fingerprint"]),
                 submitted_at=float(record["submitted_at"]),
                 phase=record["phase"],
-                first_try=int(record["first_try"]),
+                first_try=_whole(record["first_try"]),
                 created_id=as_text(record.get(kind.id_field)),
                 known=tuple(map(str, record.get("known") or ())),
-                max_tries=None if record.get("max_tries") is None else int(record["max_tries"]),
+                max_tries=None if record.get("max_tries") is None else _whole(record["max_tries"]),
             )
             known_phase = loaded.phase in _PHASES
         except (KeyError, TypeError, ValueError, OverflowError) as e:
@@ -157,6 +157,13 @@ class SubmissionRecord:
     def at(self, tries: Tries) -> SubmissionRecord:
         """Return the record as of these tries, so that a later retry does not pass for cleared."""
         return replace(self, first_try=tries.first, max_tries=tries.most)
+
+
+def _whole(value: object) -> int:
+    """Return a number of tries as it was written; a damaged one must not pass for a clearing."""
+    if type(value) is not int or value < 0:
+        raise TypeError(value)
+    return value
 
 
 def _damaged(kind: Kind) -> SeedanceServiceError:

@@ -225,7 +225,7 @@ class SeedanceHook(BaseHook):
         try:
             return self.get_generation(generation_id)
         except SeedanceError as e:
-            about = f"Generation {generation_id} was paid for and cannot be queried."
+            about = f"Generation {generation_id} cannot be queried."
             if not e.is_from_service:
                 raise e.retyped(SeedanceServiceError, f"{about} {e}") from None
             raise e.add(before=about) from None
@@ -361,6 +361,8 @@ class SeedanceHook(BaseHook):
                 yield from (item for item in new if item.id not in known)
                 if not new or not page.may_have_next(len(seen)):
                     break
+            else:
+                raise SeedanceServiceError(f"The service's list does not end within {MAX_PAGES} pages.")
             known |= seen
 
     # -- results

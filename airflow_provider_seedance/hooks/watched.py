@@ -136,6 +136,14 @@ class _Response(http.client.HTTPResponse):
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(_Socket(sock), *args, **kwargs)  # type: ignore[arg-type]
 
+    def _read_status(self) -> tuple[str, int, str]:
+        """Read the status of the response itself: http.client knows 100 and no other interim response."""
+        line: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+        while 102 <= line[1] < 200:
+            http.client.parse_headers(self.fp)
+            line = super()._read_status()  # type: ignore[misc]
+        return line
+
 
 class _WatchedConnection:
     """Mixed into a connection of urllib3. A handshake or a CONNECT is no byte of the request."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_seedance.api.assets import (
@@ -170,7 +170,8 @@ def find_or_create_asset(
     wanted = _WantedAsset(group, checked_name, content)
     first_name = content_name(checked_name, content.digest)
     fingerprint = digest([hook.seedance_conn_id, "asset", group, first_name, content.asset_type])
-    created = _created_before(hook, store, wanted, fingerprint, tries)
+    as_in_0_1_0 = digest([hook.seedance_conn_id, "asset", group, first_name])
+    created = _created_before(hook, store, wanted, fingerprint, tries, as_in_0_1_0)
     if created is not None:
         return created
     new_name = content_name(checked_name, content.digest, digest([*task_instance, str(tries.most)]))
@@ -246,6 +247,7 @@ def _created_before(
     wanted: _WantedGroup | _WantedAsset,
     fingerprint: str,
     tries: Tries,
+    earlier_fingerprint: str | None = None,
 ) -> str | None:
     """
     Return the id of what an earlier try created, None if it may be created.
@@ -255,6 +257,8 @@ def _created_before(
     record = store.get()
     if record is None:
         return None
+    if record.fingerprint == earlier_fingerprint:
+        record = replace(record, fingerprint=fingerprint)
     cleared = record.was_cleared(tries)
     if record.created_id is None and record.fingerprint == fingerprint:
         record = _found_by_listing(hook, store, wanted, record)

@@ -117,6 +117,11 @@ def complete_generation(hook: SeedanceHook, event: object) -> tuple[str, Finishe
             generation = hook.get_generation(generation_id)
         except SeedanceError as e:
             log.warning("Could not fetch why the generation failed: %s", e)
+            return generation_id, finished, None
+        if generation.state == "succeeded" and generation.video_url is not None:
+            finished = Finished("succeeded", "succeeded")
+        elif generation.state == "running" and not generation.inner_failed:
+            raise SeedanceServiceError(f"Generation {generation_id} was reported as failed, but is running.")
     return generation_id, finished, generation
 
 

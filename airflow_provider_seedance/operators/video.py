@@ -198,7 +198,7 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
             )
             generation_id = self.running_id = str(record.created_id)
             if self.do_xcom_push:
-                context["ti"].xcom_push(key="generation_id", value=generation_id)
+                self._push_id(context, generation_id)
             if not self.wait_for_completion:
                 self.returned = (store, generation_id)
                 self._keep_lineage_facts(generation or Generation(generation_id=generation_id), request=_built(request))
@@ -271,6 +271,15 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
             return self.build_request()
         except Exception as e:
             return e
+
+    def _push_id(self, context: Context, generation_id: str) -> None:
+        """Push the id early. If that fails where nothing remembers it, going on is better than paying again."""
+        try:
+            context["ti"].xcom_push(key="generation_id", value=generation_id)
+        except Exception as e:
+            if self.reattaches:
+                raise
+            self.log.warning("The id %s could not be pushed: %s", generation_id, type(e).__name__)
 
     def _known_id(self, context: Context) -> str:
         """Return the generation's id for a message: from the record, else as it was pushed."""

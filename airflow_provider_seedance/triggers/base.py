@@ -41,7 +41,8 @@ class BaseSeedanceTrigger(BaseTrigger):
         """Return the class path and the arguments."""
         names = ("seedance_conn_id", self.id_field, "deadline", self.start_field, "poll_interval")
         arguments = {name: getattr(self, name) for name in names}
-        if not self.reattaches:  # left out otherwise, for triggerers of an older release
+        # for triggerers of an older release it is left out where nothing reads it: only on_kill does, from Airflow 3.3
+        if not self.reattaches and hasattr(BaseTrigger, "on_kill"):
             arguments["reattaches"] = False
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 

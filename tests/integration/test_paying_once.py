@@ -461,6 +461,36 @@ def test_default_model_edited_in_the_connection_is_no_other_request(
     assert emulator.stats()["created"] == 1
 
 
+@pytest.mark.parametrize(
+    "body", ['{"status": "failed"}', '{"data": {"task_id": "asyntask_other", "status": "FAILURE"}}']
+)
+def test_answer_about_something_else_is_no_failure_to_pay_again_for(emulator: Emulator, body: str) -> None:
+    task = video_task()
+    die_at(task, "submitted", written=True)
+    with pytest.raises(WorkerCrash):
+        task.run()
+    emulator.fault(route="query", status=200, body=body)
+    task.run()
+    assert emulator.stats()["created"] == 1
+
+
+def test_id_that_cannot_be_pushed_fails_no_task_that_would_pay_again(emulator: Emulator) -> None:
+    task = video_task(durable=False)
+    start = task.start
+
+    def without_xcom() -> Any:
+        operator, context = start()
+
+        def refuse(key: str, value: Any) -> None:
+            raise ConnectionError
+
+        context["ti"].xcom_push = refuse
+        return operator, context
+
+    task.start = without_xcom  # type: ignore[method-assign]
+    assert task.run()["generation_id"] == emulator.generations()[0]["id"]
+
+
 def test_id_that_cannot_be_queried_is_named_until_a_person_clears(emulator: Emulator) -> None:
     emulator.fault(route="create", accept=True, status=200, body=json.dumps({"id": "task 9/a"}))
     task = video_task()

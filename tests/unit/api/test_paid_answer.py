@@ -158,3 +158,22 @@ def test_signed_link_in_the_place_of_an_id_is_redacted() -> None:
     answer = read_paid_answer(Response(200, {"id": "https://host/v.mp4?X-Amz-Signature=abc"}))
     assert answer.verdict == "lost"
     assert "abc" not in str(answer.created_id)
+
+
+def test_id_in_a_body_that_was_cut_off_is_kept_and_not_believed() -> None:
+    answer = read_paid_answer(Response(200, '{"id":"asyntask_LkJOk9UfM'))
+    assert (answer.verdict, answer.created_id) == ("lost", "asyntask_LkJOk9UfM")
+
+
+def test_id_that_cannot_be_encoded_can_be_stored() -> None:
+    answer = read_paid_answer(Response(200, {"id": "\ud800x"}))
+    assert answer.verdict == "lost"
+    assert str(answer.created_id).encode("utf-8")
+
+
+def test_answer_that_is_nested_absurdly_is_read() -> None:
+    raw = b'{"id": "asyntask_1234", "x": ' + b'["\\n", ' * 900 + b"1" + b"]" * 900 + b"}"
+    response = Response.of(200, raw, {}, conn_id="c", key="sk-a-long-enough-key")
+    answer = read_paid_answer(response)
+    assert answer.verdict in ("accepted", "lost")
+    assert answer.created_id == "asyntask_1234"
