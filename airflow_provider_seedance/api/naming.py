@@ -49,7 +49,7 @@ def check_path(path: object) -> str:
     """
     Return the path to save to, without surrounding spaces.
 
-    :param path: Text, or a path object.
+    :param path: Text, or a path object, which names a folder if its last name has no ``.`` and no braces.
     :raises SeedanceRequestError: If it is empty, has braces in it that are none of :data:`PLACEHOLDERS`, or is a local
         path that depends on where the worker was started or who runs it.
     """
@@ -59,6 +59,8 @@ def check_path(path: object) -> str:
     if not isinstance(text, str):
         refuse("path", f"is {shown(text)}, not a path", "Give a file or a folder to save to")
     text = text.strip()
+    if not isinstance(path, str) and not re.search(r"[.{}][^/]*$|/$", text):
+        text += "/"  # a path object drops the slash that marks a folder
     if unknown := re.search(r"\{[^{}]*\}?|\}", _PLACEHOLDER.sub("", text)):
         known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
         refuse("path", f"has {unknown[0]} in it, which is not known", f"Use {known}")

@@ -75,6 +75,12 @@ def test_path_is_shared_unless_something_in_it_may_differ(path: object, shared: 
         ("file:///data/a.mp4", "file:///data/a.mp4"),
         ("s3://conn@bucket/{seed}/", "s3://conn@bucket/{seed}/"),
         (Path("/data/a.mp4"), "/data/a.mp4"),
+        (Path("/data.d/videos/"), "/data.d/videos/"),
+        (Path("/data/{seed}"), "/data/{seed}"),
+        (Path("/"), "/"),
+        ("/data/videos", "/data/videos"),
+        (ObjectStoragePath("file:///data/videos/"), "file:///data/videos/"),
+        (ObjectStoragePath("file:///data/videos"), "file:///data/videos/"),
         (ObjectStoragePath("file:///data/{seed}.mp4"), "file:///data/{seed}.mp4"),
     ],
 )
