@@ -64,6 +64,8 @@ def check_path(path: object) -> str:
     if unknown := re.search(r"\{[^{}]*\}?|\}", _PLACEHOLDER.sub("", text)):
         known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
         refuse("path", f"has {unknown[0]} in it, which is not known", f"Use {known}")
+    if re.match(r"(?i)(file|local)://localhost/", text):
+        refuse("path", "names a host, and would be taken for a folder of that name", "Write file:///, then the path")
     if is_local_path(text) and not text.partition("://")[2].startswith("/") and not text.startswith("/"):
         refuse(
             "path",

@@ -109,3 +109,8 @@ def test_what_is_no_path_is_refused(path: Any) -> None:
     with pytest.raises(SeedanceRequestError, match="Give a file or a folder") as refused:
         check_path(path)
     assert refused.value.field == "path"
+
+
+def test_host_before_a_local_path_is_refused() -> None:
+    with pytest.raises(SeedanceRequestError, match=r"names a host.*file:///"):
+        check_path("file://localhost/data/a.mp4")
