@@ -32,6 +32,7 @@ from airflow_provider_seedance.version_compat import (
     DEFERRAL_TIMED_OUT,
     arguments_of,
     first_try_since_cleared,
+    inputs_of_mapped_groups,
     mapped_task,
 )
 
@@ -186,13 +187,26 @@ def _given_fields(task: Any) -> tuple[str, ...]:
 
 
 def _texts_of_dag(task: Any) -> Iterator[str]:
-    """Find what the Dag's own code gives for template fields, before they are rendered: no other task's output."""
-    mapped = mapped_task(task)
-    if mapped is None:
-        given = [getattr(task, name) for name in task.template_fields]
-    else:
-        given = [mapped.expand_input.value, *(mapped.partial_kwargs.get(name) for name in task.template_fields)]
-    return (text.strip() for text in texts_in(given))
+    """
+    Find what the Dag's own code gives for template fields, before they are rendered: no other task's output.
+
+    A mapped group's inputs, the Dag's macros and, where a template has it, the Dag's folder are its code's too. The
+    prompt is not: it names no files.
+    """
+    mapped, dag = mapped_task(task), task.get_dag()
+    own = {
+        name: getattr(task, name) if mapped is None else mapped.partial_kwargs.get(name)
+        for name in task.template_fields
+    }
+    given: list[Any] = [own, *inputs_of_mapped_groups(task)]
+    if mapped is not None:
+        given.append(mapped.expand_input.value)
+    rows = [row for inputs in given for row in (inputs if isinstance(inputs, list | tuple) else [inputs])]
+    named = [value for row in rows if isinstance(row, Mapping) for name, value in row.items() if name != "prompt"]
+    texts = [text.strip() for text in texts_in([named, getattr(dag, "user_defined_macros", None)])]
+    yield from texts
+    if dag and any("dag.folder" in text for text in texts):
+        yield dag.folder
 
 
 class PollingTask(SeedanceTask):

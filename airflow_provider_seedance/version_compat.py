@@ -114,6 +114,11 @@ def mapped_task(operator: Any) -> Any:
     return operator.dag.get_task(operator.task_id) if getattr(operator, "_BaseOperator__from_mapped", False) else None
 
 
+def inputs_of_mapped_groups(operator: Any) -> list[Any]:
+    """Return what the mapped groups around an operator are expanded by; Airflow keeps it without a public name."""
+    return [group._expand_input.value for group in operator.iter_mapped_task_groups()]  # noqa: SLF001
+
+
 def arguments_of(operator: Any) -> Mapping[str, Any]:
     """Return the arguments that an operator was made with; Airflow keeps them without a public name."""
     return getattr(operator, "_BaseOperator__init_kwargs", {})

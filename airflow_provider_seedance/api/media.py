@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -23,6 +24,8 @@ MediaKind = Literal["image", "video", "audio"]
 MediaForm = Literal["url", "asset", "data", "path"]
 
 _FORMS = "a link, asset://<id>, a data: URI or a path"
+#: Members of a generation's result that are media; that of an asset's is ``asset_uri``.
+_MEDIA_MEMBERS: Mapping[MediaKind, str] = {"image": "last_frame_path", "video": "video_url"}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _ASSET_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _BARE_ASSET_ID = re.compile(r"asset[-_][A-Za-z0-9_-]+")
@@ -86,7 +89,11 @@ def check_media(value: object, kind: MediaKind, *, item: str) -> str:
     if is_nothing(value):
         refuse(item, f"is {shown(value)}: {GAVE_NOTHING}", f"Omit the parameter, or give {_FORMS}")
     if not isinstance(value, str):
-        refuse(item, f"is of type {type(value).__name__}, not a string", f"Give {_FORMS}")
+        members = [
+            name for name in ("asset_uri", _MEDIA_MEMBERS.get(kind)) if isinstance(value, Mapping) and name in value
+        ]
+        remedy = f'Give its member: output["{members[0]}"]' if members else f"Give {_FORMS}"
+        refuse(item, f"is of type {type(value).__name__}, not a string", remedy)
     text = value.strip()
     form = media_form(text)
     if form == "data":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -21,8 +20,12 @@ MAX_NAME_PART = 100
 
 _PLACEHOLDER = re.compile(rf"\{{({'|'.join(PLACEHOLDERS)})\}}")
 _NOT_IN_NAMES = re.compile(r"[^\w.+ -]", re.ASCII)
-#: What a template refers to if it can render differently in each instance of a mapped task.
-_INSTANCE_WORDS = re.compile(r"\{[{%][^}]*\b(ti|task_instance\w*|task|map_index\w*|macros|random|uuid\w*)\b")
+#: Those that differ between the generations of a mapped task.
+_DISTINCT = ("{generation_id}", "{seed}")
+#: What a template refers to if it renders differently in each instance of a mapped task.
+_INSTANCE_WORDS = re.compile(
+    r"\{[{%][^}]*\b(map_index|xcom_pull|uuid\w*|macros\.random|task\.(?!(task_id|dag|dag_id|task_type)\b))"
+)
 
 
 def check_what(what: object) -> tuple[What, ...]:
@@ -46,7 +49,7 @@ def check_path(path: object) -> str:
     """
     Return the path to save to, without surrounding spaces.
 
-    :param path: Text, or a path object.
+    :param path: Text, or a path object, which names a folder if its last name has no ``.`` and no braces.
     :raises SeedanceRequestError: If it is empty, has braces in it that are none of :data:`PLACEHOLDERS`, or is a local
         path that depends on where the worker was started or who runs it.
     """
@@ -56,9 +59,13 @@ def check_path(path: object) -> str:
     if not isinstance(text, str):
         refuse("path", f"is {shown(text)}, not a path", "Give a file or a folder to save to")
     text = text.strip()
+    if not isinstance(path, str) and not re.search(r"[.{}][^/]*$|/$", text):
+        text += "/"  # a path object drops the slash that marks a folder
     if unknown := re.search(r"\{[^{}]*\}?|\}", _PLACEHOLDER.sub("", text)):
         known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
         refuse("path", f"has {unknown[0]} in it, which is not known", f"Use {known}")
+    if re.match(r"(?i)(file|local)://localhost/", text):
+        refuse("path", "names a host, and would be taken for a folder of that name", "Write file:///, then the path")
     if is_local_path(text) and not text.partition("://")[2].startswith("/") and not text.startswith("/"):
         refuse(
             "path",
@@ -86,11 +93,12 @@ def is_shared(path: object) -> bool:
     Return whether all instances of a mapped task save to the same path.
 
     :param path: As the Dag's author wrote it: not rendered, and not filled.
-    :returns: False if a placeholder or a template may make a difference, or if it is another task's output.
+    :returns: False if a placeholder or a template makes a difference, or if it is another task's output.
     """
-    if not isinstance(path, str | os.PathLike) or _INSTANCE_WORDS.search(text := str(path)):
+    text = path_text(path)
+    if not isinstance(text, str):
         return False
-    return not any(f"{{{name}}}" in text for name in PLACEHOLDERS if name != "extension")
+    return not _INSTANCE_WORDS.search(text) and not any(name in text for name in _DISTINCT)
 
 
 def fill_path(path: str, result: Mapping[str, Any], what: What) -> str:

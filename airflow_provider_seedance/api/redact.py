@@ -27,6 +27,8 @@ _SIGNATURE = re.compile(
     r"(?i)\b((?:x-(?:amz|tos|goog|oss)-[a-z-]+|(?:[a-z]{1,20}[-_]){0,4}(?:signature|sig|token|auth_key|api_?key|password|secret)"
     r"|ossaccesskeyid|awsaccesskeyid|googleaccessid)=)[^\s&\"'<>]+"
 )
+#: What logs in to a storage, in an address; a connection's id has no colon.
+_LOGIN = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,30}://)[^\s/@]*:[^\s/]*@")
 _ESCAPED = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|([nrtbf])|([\"'/\\]))")
 #: A word; scripts without blanks have one for each character.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
@@ -90,6 +92,11 @@ def without_secrets(text: str) -> str:
     text = _SIGNATURE.sub(rf"\1{MARK}", text)
     text = _KEY.sub(rf"\1{MARK}", text)
     return _BASE64_RUN.sub(MARK, text)
+
+
+def without_credentials(path: str) -> str:
+    """Return the path of a stored file as it is, but without signature parameters and ``user:password@``."""
+    return _SIGNATURE.sub(rf"\1{MARK}", _LOGIN.sub(rf"\1{MARK}@", path))
 
 
 def _without_query(link: re.Match[str]) -> str:

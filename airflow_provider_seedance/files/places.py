@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath, conf
 from fsspec.implementations.local import LocalFileSystem
@@ -15,7 +15,9 @@ from airflow_provider_seedance.api.values import path_text, refuse
 
 #: The setting in the section ``seedance`` of Airflow's configuration.
 SETTING = "allowed_media_roots"
-_TEMPLATE = re.compile(r"\{\{|\{%")
+_TAG = re.compile(r"(\{%.*?%\})", re.DOTALL)
+_END_TAG = re.compile(r"\{%[-+]?\s*end")
+_ABSOLUTE = re.compile(r"(?i)/|(file|local):///")
 
 
 def check_place(path: ObjectStoragePath, value: str, item: str) -> None:
@@ -57,7 +59,7 @@ def check_origin(value: object, texts_of_dag: Collection[str] | None, item: str)
     text = text.strip()
     if media_form(text) != "path" or not is_local_path(text) or "\0" in text or _listed_roots():
         return
-    if not _is_within(_root(text), [_root(named) for named in map(_named_by, texts_of_dag) if named]):
+    if not _is_within(_root(text), [_root(named) for given in texts_of_dag for named in _named_by(given)]):
         refuse(
             item,
             f"is {text!r}, a file of the worker that the Dag's code does not name: it came from a template or another "
@@ -66,11 +68,21 @@ def check_origin(value: object, texts_of_dag: Collection[str] | None, item: str)
         )
 
 
-def _named_by(text: str) -> str | None:
-    """Return the local folder or file that a text of a Dag names, templates left out; None if it names none."""
-    literal = _TEMPLATE.split(text)[0]
-    named = text if literal == text else literal.rpartition("/")[0]
-    return named if is_local_path(named) and named.rpartition("://")[2].strip("/") else None
+def _named_by(text: str) -> Iterator[str]:
+    """
+    Yield the local folders and files that a text of a Dag names, templates left out.
+
+    An absolute path at the beginning of a branch counts as one at the beginning of the text. What follows the end of a
+    block goes on with what the block gave.
+    """
+    pieces = _TAG.split(text)  # a literal, a tag, a literal, and so on
+    for at in range(0, len(pieces), 2):
+        literal, expression, _ = pieces[at].strip().partition("{{")
+        if at and (_END_TAG.match(pieces[at - 1]) or not _ABSOLUTE.match(literal)):
+            continue
+        whole = [] if expression else [literal]
+        folder = [literal.rpartition("/")[0]] if expression or len(pieces) > 1 else []
+        yield from (named for named in whole + folder if is_local_path(named) and named.rpartition("://")[2].strip("/"))
 
 
 def _is_within(place: str, roots: Collection[str]) -> bool:

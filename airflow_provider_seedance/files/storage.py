@@ -11,6 +11,9 @@ import contextlib
 import errno
 import glob
 import logging
+import os
+import re
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -27,6 +30,8 @@ log = logging.getLogger(__name__)
 #: Protocols whose storages show a file only once it is committed; others get a temporary name and a rename.
 _COMMITTING = frozenset({"s3", "s3a", "s3n", "gs", "gcs"})
 _LOCAL = frozenset({"file", "local", ""})
+#: An address with a user and a password.
+_LOGIN = re.compile(r"\s*[^:/]*://[^/@]*:[^/]*@")
 #: What a storage's file system is installed with, by the scheme of its addresses.
 _PACKAGES = {
     **dict.fromkeys(("s3", "s3a", "s3n"), "apache-airflow-providers-amazon[s3fs]"),
@@ -75,8 +80,13 @@ def storage_path(value: str, item: str, *, conn_id: str | None = None) -> Object
     :param value: A local path, or an address such as ``s3://bucket/key``.
     :param item: The parameter, for messages.
     :param conn_id: Airflow connection of the storage. Default: the one that the address names, else the ambient one.
-    :raises SeedanceRequestError: Its file system is not installed; the message names the package.
+    :raises SeedanceRequestError: It carries a password, or its file system is not installed; the message names the
+        package.
     """
+    if _LOGIN.match(value):  # Airflow would take it for a connection's id, and log it
+        refuse(
+            item, "has a user and a password in it", "Put them into an Airflow connection, and name that before the @"
+        )
     with contextlib.suppress(ValueError, ImportError):
         path = ObjectStoragePath(value, conn_id=conn_id)
         _ = path.fs  # a storage without a file system is only noticed here
@@ -85,6 +95,23 @@ def storage_path(value: str, item: str, *, conn_id: str | None = None) -> Object
     package = _PACKAGES.get(scheme, "the Airflow provider of that storage, with its file system")
     fault = f"is {value!r}, in a storage that is not installed here ({scheme})"
     return refuse(item, fault, f"Correct the path, or install {package}")
+
+
+def check_replaceable(target: ObjectStoragePath, item: str) -> None:
+    """
+    Refuse to replace what is neither a file nor a folder on a local disk, such as a pipe or a device.
+
+    :param target: The file to write. A link counts as what it leads to.
+    :param item: The parameter, for messages.
+    """
+    if target.protocol not in _LOCAL:
+        return
+    try:
+        mode = os.stat(target.path).st_mode  # noqa: PTH116
+    except OSError:  # nothing is there; what else is wrong shows when it is written
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        refuse(item, f"is {str(target)!r}, neither a file nor a folder, and would be replaced", "Give another path")
 
 
 def is_permanent(error: Exception) -> bool:

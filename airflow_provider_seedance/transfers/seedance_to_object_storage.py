@@ -22,7 +22,7 @@ from airflow_provider_seedance.api.naming import (
     fill_path,
     is_shared,
 )
-from airflow_provider_seedance.api.redact import Redacted, redact, unwrap, without_secrets
+from airflow_provider_seedance.api.redact import Redacted, redact, unwrap, without_credentials
 from airflow_provider_seedance.api.values import check_choice, is_literal, refuse
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError, SeedanceServiceError
 from airflow_provider_seedance.links import browser_url
@@ -53,7 +53,8 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
     :param generation: A generation id, or the result of
         :class:`~airflow_provider_seedance.operators.video.SeedanceGenerateVideoOperator` or its sensor.
     :param path: The file to save to, as text or a path object, or a folder (one that exists, or any that ends in
-        ``/``), in which the file is named ``<generation_id>.mp4``. A local one must be absolute. May contain
+        ``/``), in which the file is named ``<generation_id>.mp4``. A path object without ``.`` or braces in its last
+        name is a folder. A local one must be absolute. May contain
         ``{generation_id}``, ``{model}``, ``{resolution}``, ``{ratio}``, ``{duration}``, ``{seed}`` and ``{extension}``.
     :param what: ``video`` (default), ``last_frame``, or ``both``, also as a list of the two. With both and a file as
         ``path``, the last frame has the same name with ``.png``.
@@ -133,7 +134,7 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
         self, context: Context, path: str, generation: Generation, files: Sequence[What]
     ) -> dict[What, ObjectStoragePath]:
         """Return where each file goes; refuse a path at which it would replace another video or the other file."""
-        from airflow_provider_seedance.files.storage import storage_path
+        from airflow_provider_seedance.files.storage import check_replaceable, storage_path
 
         targets: dict[What, ObjectStoragePath] = {}
         for what in files:
@@ -150,6 +151,7 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
                     check_two_files(filled)
                 elif len(files) > 1:
                     target = target.with_suffix(f".{EXTENSIONS['last_frame']}")
+            check_replaceable(target, "path")
             targets[what] = target
         return targets
 
@@ -179,7 +181,7 @@ class SeedanceToObjectStorageOperator(GenerationTask, BaseOperator):
             "%s: %d bytes in %.1f s, SHA-256 %s.", redact(str(target)), download.size, seconds, download.sha256
         )
         return {
-            "path": without_secrets(str(target)),  # pushed as XCom
+            "path": without_credentials(str(target)),  # pushed as XCom
             "size": download.size,
             "sha256": download.sha256,
             "content_type": download.content_type,

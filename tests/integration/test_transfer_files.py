@@ -168,6 +168,42 @@ def test_path_object_is_taken(generation_id: str, tmp_path: Path) -> None:
     assert [result["size"] for result in saved] == [(tmp_path / name).stat().st_size for name in ("a.mp4", "b.mp4")]
 
 
+def test_path_object_of_a_folder_is_a_folder(generation_id: str, tmp_path: Path) -> None:
+    result = save(generation_id, ObjectStoragePath(f"file://{tmp_path}/videos/"))
+    assert files_in(tmp_path) == [f"videos/{generation_id}.mp4"]
+    assert result["path"] == f"file://{tmp_path}/videos/{generation_id}.mp4"
+
+
+@pytest.mark.parametrize("name", ["deep-folder_1/" * 20 + "a.mp4", "take#1?.mp4"])
+def test_result_has_the_files_real_path(generation_id: str, tmp_path: Path, name: str) -> None:
+    for path in (f"{tmp_path}/{name}", f"file://{tmp_path}/{name}"):
+        result = save(generation_id, path)
+        assert Path(result["path"].removeprefix("file://")).stat().st_size == result["size"]
+
+
+def test_password_in_a_path_is_refused_and_not_quoted(generation_id: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG), pytest.raises(SeedanceRequestError, match="Airflow connection") as caught:
+        save(generation_id, "s3://AKIAUSER:PASSWORD@bucket/a.mp4")
+    assert caught.value.field == "path"
+    assert "AKIAUSER" not in str(caught.value) + caplog.text
+    assert "PASSWORD" not in str(caught.value) + caplog.text
+
+
+@pytest.mark.parametrize("in_folder", [False, True])
+def test_what_is_neither_file_nor_folder_is_not_replaced(
+    service: ResultService, tmp_path: Path, in_folder: bool
+) -> None:
+    pipe = tmp_path / f"{GENERATION_ID}.mp4"
+    os.mkfifo(pipe)
+    (tmp_path / "link.mp4").symlink_to(pipe)
+    for path in (tmp_path / "link.mp4", f"{tmp_path}/" if in_folder else pipe):
+        with pytest.raises(SeedanceRequestError, match="neither a file nor a folder") as caught:
+            save(GENERATION_ID, path, if_exists="overwrite")
+        assert caught.value.field == "path"
+    assert pipe.is_fifo()
+    assert not service.ranges
+
+
 def test_storage_that_is_not_installed_is_named_with_its_package(generation_id: str) -> None:
     with pytest.raises(SeedanceRequestError, match="install apache-airflow-providers-google") as caught:
         save(generation_id, "gs://bucket/a.mp4")

@@ -41,6 +41,19 @@ def test_values_that_are_names_stay_as_they_are() -> None:
         (Path("/videos/v.mp4"), True),
         ("/videos/{{ ds }}/v.{extension}", True),
         ("/videos/{{ params.ti_folder }}/map_index.mp4", True),
+        ("/videos/{model}-{resolution}-{ratio}-{duration}.mp4", True),
+        (ObjectStoragePath("file:///videos/v.mp4"), True),
+        (ObjectStoragePath("file:///videos/{seed}.mp4"), False),
+        ("/videos/{{ macros.ds_add(ds, 1) }}.mp4", True),
+        ("/videos/{{ ti.dag_id }}.mp4", True),
+        ("/videos/{{ ti.run_id }}-{{ ti.task_id }}.mp4", True),
+        ("/videos/{{ task.task_id }}.mp4", True),
+        ("/videos/{{ task.dag.dag_id }}.mp4", True),
+        ("/videos/{{ ti.task.dag_id }}/{{ task.task_type }}.mp4", True),
+        ("/videos/{{ task.generation }}.mp4", False),
+        ("/videos/{{ ti.task.generation }}.mp4", False),
+        ("/videos/{{ ti.xcom_pull('names') }}.mp4", False),
+        ("/videos/{{ macros.uuid.uuid4() }}.mp4", False),
         ("/videos/{generation_id}.mp4", False),
         ("/videos/{{ ds }}/{seed}.mp4", False),
         ("/videos/{{ ti.map_index }}.mp4", False),
@@ -62,6 +75,12 @@ def test_path_is_shared_unless_something_in_it_may_differ(path: object, shared: 
         ("file:///data/a.mp4", "file:///data/a.mp4"),
         ("s3://conn@bucket/{seed}/", "s3://conn@bucket/{seed}/"),
         (Path("/data/a.mp4"), "/data/a.mp4"),
+        (Path("/data.d/videos/"), "/data.d/videos/"),
+        (Path("/data/{seed}"), "/data/{seed}"),
+        (Path("/"), "/"),
+        ("/data/videos", "/data/videos"),
+        (ObjectStoragePath("file:///data/videos/"), "file:///data/videos/"),
+        (ObjectStoragePath("file:///data/videos"), "file:///data/videos/"),
         (ObjectStoragePath("file:///data/{seed}.mp4"), "file:///data/{seed}.mp4"),
     ],
 )
@@ -90,3 +109,8 @@ def test_what_is_no_path_is_refused(path: Any) -> None:
     with pytest.raises(SeedanceRequestError, match="Give a file or a folder") as refused:
         check_path(path)
     assert refused.value.field == "path"
+
+
+def test_host_before_a_local_path_is_refused() -> None:
+    with pytest.raises(SeedanceRequestError, match=r"names a host.*file:///"):
+        check_path("file://localhost/data/a.mp4")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_seedance.api.redact import MAX_QUOTED, redact, without_secrets
+from airflow_provider_seedance.api.redact import MAX_QUOTED, redact, without_credentials, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,29 @@ def test_harmless_text_stays_as_it_is(text: str) -> None:
 def test_long_text_is_cut() -> None:
     assert len(redact("word " * 1000)) <= MAX_QUOTED + 3
     assert redact("x " * (MAX_QUOTED // 2)) == "x " * (MAX_QUOTED // 2)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/data/" + "deep-folder_1/" * 20 + "a.mp4",
+        "/data/a#1.mp4",
+        "s3://bucket/what?/a.mp4",
+        "s3://conn@bucket/a:b@c.mp4",
+        "abfs://container@account.dfs.core.windows.net/a.mp4",
+    ],
+)
+def test_path_without_credentials_stays_as_it_is(path: str) -> None:
+    assert without_credentials(path) == path
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("s3://AKIA:wJal@r@bucket/a.mp4", "s3://[redacted]@bucket/a.mp4"),
+        ("https://b.example/a.mp4?X-Amz-Signature=0123&x=1", "https://b.example/a.mp4?X-Amz-Signature=[redacted]&x=1"),
+        ("abfs://c@a.example/a.mp4?sig=0123", "abfs://c@a.example/a.mp4?sig=[redacted]"),
+    ],
+)
+def test_credentials_in_a_path_are_redacted(path: str, shown: str) -> None:
+    assert without_credentials(path) == shown

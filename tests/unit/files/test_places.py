@@ -10,14 +10,14 @@ from typing import Any
 
 import fsspec
 import pytest
-from airflow.sdk import DAG, BaseOperator, ObjectStoragePath
+from airflow.sdk import DAG, BaseOperator, ObjectStoragePath, task_group
 from airflow.sdk.io import store
 from airflow.serialization.serialized_objects import DagSerialization
 from PIL import Image
 
 from airflow_provider_seedance.exceptions import SeedanceRequestError
 from airflow_provider_seedance.files.inputs import load_media, read_source
-from airflow_provider_seedance.files.places import check_place
+from airflow_provider_seedance.files.places import check_origin, check_place
 from airflow_provider_seedance.operators.assets import SeedanceCreateAssetOperator
 from airflow_provider_seedance.operators.video import SeedanceGenerateVideoOperator
 from airflow_provider_seedance.transfers.seedance_to_object_storage import SeedanceToObjectStorageOperator
@@ -97,6 +97,102 @@ def test_local_file_that_the_dag_names_is_sent(picture: Path) -> None:
     assert operator(["asset://a"], mapped=True, last_frame=str(picture)).build_request().media[1].value == str(picture)
     assert is_sent(operator(f"{picture.parent}/{{{{ params.x }}}}.png", "cat"))
     assert is_sent(operator(f"{picture.parents[1]}/{{% if 1 %}}media{{% endif %}}/cat.png"))
+
+
+def in_group(given: list[str], *, kwargs: bool = False) -> Any:
+    """Make and render the first instance of an operator in a group that is mapped over ``given``, in another group."""
+    with DAG("d") as dag:
+
+        @task_group
+        def inner(img: Any) -> None:
+            SeedanceGenerateVideoOperator(task_id="t", prompt="A cat", first_frame=img)
+
+        if kwargs:
+            inner.expand_kwargs([{"img": value} for value in given])
+        else:
+            inner.expand(img=given)
+    (task,) = dag.tasks
+    values = [{"img": value} for value in given]
+    ti = SimpleNamespace(map_index=0, task=task)
+    with pytest.MonkeyPatch.context() as patch:
+        group: Any = task.get_closest_mapped_task_group()
+        patch.setattr(type(group._expand_input), "resolve", lambda *_: (values[0], set()))  # noqa: SLF001
+        task.render_template_fields({"ti": ti, "dag": dag, "task": task})  # type: ignore[typeddict-item]
+    return task
+
+
+def test_local_file_that_a_mapped_group_is_given_is_sent(picture: Path) -> None:
+    assert is_sent(in_group([str(picture)]))
+    assert is_sent(in_group([str(picture)], kwargs=True))
+
+
+def test_folder_of_the_dag_is_named_by_its_template(picture: Path) -> None:
+    for given, allowed in (("{{ dag.folder }}/{{ params.x }}", True), ("{{ params.y }}/{{ params.x }}", False)):
+        with DAG("d") as dag:
+            task: Any = SeedanceGenerateVideoOperator(task_id="t", prompt="A cat", first_frame=given)
+        dag.fileloc = str(picture.parent / "dag.py")
+        task.render_template_fields({"dag": dag, "params": {"x": "cat.png", "y": dag.folder}})
+        if allowed:
+            assert is_sent(task)
+        else:
+            assert "allowed_media_roots" in refusal(task)
+
+
+def test_macros_of_the_dag_name_folders(picture: Path) -> None:
+    for given, allowed in (("/data", False), (str(picture.parent), True), (picture.parent, True)):
+        with DAG("d", user_defined_macros={"root": given, "make": str}) as dag:
+            task: Any = SeedanceGenerateVideoOperator(task_id="t", prompt="A cat", first_frame="{{ params.x }}")
+        task.render_template_fields({"dag": dag, "params": {"x": str(picture)}})
+        if allowed:
+            assert is_sent(task)
+        else:
+            assert "allowed_media_roots" in refusal(task)
+
+
+def test_each_branch_of_a_template_names_its_file(picture: Path) -> None:
+    other = picture.with_name("dog.png")
+    for branch in (1, 0):
+        assert is_sent(operator(f"{{% if not {branch} %}} {picture} {{%- else -%}} {picture} {{% endif %}}"))
+    assert is_sent(
+        operator(f"{{% if 0 %}}{other}{{% else %}}{picture.parent}/{{{{ params.x }}}}.png{{% endif %}}", "cat")
+    )
+    text = f"{{% if 1 %}}{{{{ params.x }}}}{{% endif %}}{picture.parent}"
+    assert "allowed_media_roots" in refusal_of(str(picture), text)
+
+
+@pytest.mark.parametrize("named", ["{% if 1 %}/cat.png{% else %}/dog.png{% endif %}"])
+def test_branch_in_the_root_names_only_itself(named: str) -> None:
+    for file in ("/cat.png", "/dog.png"):
+        check_origin(file, {named}, "first_frame")
+    assert "allowed_media_roots" in refusal_of("/bird.png", named)
+
+
+def refusal_of(value: str, *texts: str) -> str:
+    with pytest.raises(SeedanceRequestError) as refused:
+        check_origin(value, set(texts), "first_frame")
+    return str(refused.value)
+
+
+def test_prompt_names_no_folder(picture: Path) -> None:
+    prompt = str(picture.parent)
+    with DAG("d", params={"x": str(picture)}) as dag:
+        plain: Any = SeedanceGenerateVideoOperator(task_id="t", prompt=prompt, first_frame="{{ params.x }}")
+        by_prompt: Any = SeedanceGenerateVideoOperator.partial(task_id="u", first_frame="{{ params.x }}").expand(
+            prompt=[prompt]
+        )
+        by_frame: Any = SeedanceGenerateVideoOperator.partial(task_id="v", prompt=prompt).expand(
+            first_frame=["{{ params.x }}"]
+        )
+    for task in (plain, by_prompt, by_frame):
+        context: Any = {
+            "ti": SimpleNamespace(map_index=0),
+            "dag": dag,
+            "dag_run": SimpleNamespace(conf={}),
+            "params": {"x": str(picture)},
+            "task": task,
+        }
+        task.render_template_fields(context)
+        assert "allowed_media_roots" in refusal(context["task"])
 
 
 def test_dag_with_path_objects_can_be_serialized(picture: Path) -> None:
