@@ -81,8 +81,8 @@ def make_secrets() -> Secrets:
     Image.frombytes("RGB", (320, 320), secrets.token_bytes(320 * 320 * 3)).save(buffer, "PNG")
     token = secrets.token_urlsafe(60)
     link = (
-        f"https://bucket.s3.amazonaws.com/in/frame.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20260101T000000Z"
-        f"&X-Amz-Credential=AKIA{secrets.token_hex(8).upper()}%2F20260101%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-Expires=900"
+        f"https://bucket.s3.amazonaws.com/in/frame.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20990101T000000Z"
+        f"&X-Amz-Credential=AKIA{secrets.token_hex(8).upper()}%2F20990101%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-Expires=900"
         f"&X-Amz-SignedHeaders=host&X-Amz-Security-Token={token}&X-Amz-Signature={secrets.token_hex(32)}"
     )
     return Secrets(
