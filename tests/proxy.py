@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-#: ``forward`` works. ``reset`` and ``close`` hang up while the answer is awaited, ``hang`` never answers, and a number
-#: is the status with which a CONNECT is refused.
-Way = Literal["forward", "reset", "close", "hang"] | int
+#: ``forward`` works. ``reset`` and ``close`` hang up while the answer is awaited, ``drop`` does when the tunnel stands,
+#: ``hang`` never answers, and a number is the status with which a CONNECT is refused.
+Way = Literal["forward", "reset", "close", "drop", "hang"] | int
 
 
 @dataclass
@@ -63,6 +63,9 @@ def _serve(client: socket.socket, running: Proxy, way: Way, until: Callable[[], 
             return
         if way == "hang":
             client.recv(1)
+            return
+        if way == "drop":
+            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             return
         authority = target if method == b"CONNECT" else target.split(b"/")[2]
         host, _, port = authority.decode().rpartition(":")

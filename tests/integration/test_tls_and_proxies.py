@@ -175,7 +175,7 @@ def situation(
             elif name in ways:
                 through(stack.enter_context(proxy(ways[name])).url)
             elif name == "proxy that drops the tunnel":
-                through(stack.enter_context(proxy("close", until=lambda: True)).url, tls_emulator.url)
+                through(stack.enter_context(proxy("drop")).url, tls_emulator.url)
             elif name == "proxy that trickles":
                 through(stack.enter_context(hostile_peer(trickles(b"HTTP/1.1 200 OK\r\nX: "))).url)
             elif name == "proxy that hangs up":
