@@ -87,8 +87,9 @@ def storage_path(value: str, item: str, *, conn_id: str | None = None) -> Object
         refuse(
             item, "has a user and a password in it", "Put them into an Airflow connection, and name that before the @"
         )
+    named = {} if conn_id is None else {"conn_id": conn_id}  # Airflow 3.0 takes None for a connection's id
     with contextlib.suppress(ValueError, ImportError):
-        path = ObjectStoragePath(value, conn_id=conn_id)
+        path = ObjectStoragePath(value, **named)
         _ = path.fs  # a storage without a file system is only noticed here
         return path
     scheme = value.partition("://")[0].lower()

@@ -12,7 +12,7 @@ import fsspec
 import pytest
 from airflow.sdk import DAG, BaseOperator, ObjectStoragePath, task_group
 from airflow.sdk.io import store
-from airflow.serialization.serialized_objects import DagSerialization
+from airflow.serialization import serialized_objects
 from PIL import Image
 
 from airflow_provider_seedance.exceptions import SeedanceRequestError
@@ -201,7 +201,7 @@ def test_dag_with_path_objects_can_be_serialized(picture: Path) -> None:
         for number, path in enumerate(paths):
             SeedanceCreateAssetOperator(task_id=f"a{number}", group_id="g", name="n", source=path)
             SeedanceToObjectStorageOperator(task_id=f"s{number}", generation="asyntask_1", path=path)
-    stored = json.dumps(DagSerialization.to_dict(dag))
+    stored = json.dumps(getattr(serialized_objects, "DagSerialization", serialized_objects.SerializedDAG).to_dict(dag))
     assert stored.count(str(picture)) == 4
 
 
