@@ -116,7 +116,7 @@ def path_text(value: object) -> object:
     :param value: Anything; Airflow's ``ObjectStoragePath``, which is no ``os.PathLike``, is known without an import.
     :returns: The text of a path object, anything else as it is.
     """
-    is_object_storage_path = isinstance(getattr(value, "protocol", None), str) and hasattr(value, "conn_id")
+    is_object_storage_path = isinstance(getattr(value, "protocol", None), str) and hasattr(value, "storage_options")
     return str(value) if is_object_storage_path or isinstance(value, os.PathLike) else value
 
 

@@ -36,7 +36,8 @@ def check_place(path: ObjectStoragePath, value: str, item: str) -> None:
     if isinstance(path.fs, LocalFileSystem):
         place = _local(path.path)
     else:
-        place = _remote(path.protocol, f"{path.conn_id}@{path.path}" if path.conn_id else path.path)
+        conn_id = path.storage_options.get("conn_id")
+        place = _remote(path.protocol, f"{conn_id}@{path.path}" if conn_id else path.path)
     if not _is_within(place, roots):
         remedy = f"Have whoever runs Airflow add its folder to [seedance] {SETTING}"
         refuse(item, f"is {value!r}, which is outside the folders that media may be read from", remedy)

@@ -10,6 +10,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG, BaseOperator, ObjectStoragePath, task_group
 from airflow.sdk.io import store
 from airflow.serialization import serialized_objects
@@ -201,7 +202,8 @@ def test_dag_with_path_objects_can_be_serialized(picture: Path) -> None:
         for number, path in enumerate(paths):
             SeedanceCreateAssetOperator(task_id=f"a{number}", group_id="g", name="n", source=path)
             SeedanceToObjectStorageOperator(task_id=f"s{number}", generation="asyntask_1", path=path)
-    stored = json.dumps(getattr(serialized_objects, "DagSerialization", serialized_objects.SerializedDAG).to_dict(dag))
+    serialization: Any = getattr(serialized_objects, "DagSerialization", serialized_objects.SerializedDAG)
+    stored = json.dumps(serialization.to_dict(dag))
     assert stored.count(str(picture)) == 4
 
 
@@ -243,9 +245,8 @@ def test_source_of_an_asset_is_checked_before_it_is_read(picture: Path) -> None:
     with DAG("d"):
         task = SeedanceCreateAssetOperator(task_id="t", group_id="g", name="n", source="{{ params.x }}")
     task.render_template_fields({"params": {"x": str(picture)}})
-    with pytest.raises(SeedanceRequestError, match="allowed_media_roots") as refused:
+    with pytest.raises((SeedanceRequestError, AirflowFailException), match=r"source is .* allowed_media_roots"):
         task.execute({})
-    assert refused.value.field == "source"
 
 
 # -- with the setting: everything that is read must be in one of its folders -------------------------------------------
