@@ -36,7 +36,7 @@ def check_place(path: ObjectStoragePath, value: str, item: str) -> None:
     if isinstance(path.fs, LocalFileSystem):
         place = _local(path.path)
     else:
-        conn_id = path.storage_options.get("conn_id")
+        conn_id = getattr(path, "conn_id", None) or path.storage_options.get("conn_id")  # the latter on Airflow 3.0
         place = _remote(path.protocol, f"{conn_id}@{path.path}" if conn_id else path.path)
     if not _is_within(place, roots):
         remedy = f"Have whoever runs Airflow add its folder to [seedance] {SETTING}"
