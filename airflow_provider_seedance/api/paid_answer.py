@@ -9,12 +9,12 @@ and prove nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from airflow_provider_seedance.api.errors import error_from, is_asset_not_ready, is_error_envelope, read_error, retry_in
-from airflow_provider_seedance.api.parse import as_id, as_mapping, as_text
+from airflow_provider_seedance.api.parse import ID_LEVELS, as_id, as_mapping, ids_in
 from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import (
@@ -141,11 +141,8 @@ def _proves_refusal(response: Response) -> bool:
     return code in _BEFORE_UPSTREAM
 
 
-#: Names of an id, and of what may wrap one, in the order that they are searched (contract.md#create-response).
-_ID_NAMES = ("id", "task_id", "taskId", "Id", "generation_id")
 #: An id of the vendor's, wherever it is written (contract.md#create-response).
 _VENDOR_ID = re.compile(r"\basyn[A-Za-z]*_[A-Za-z0-9._-]{2,199}[A-Za-z0-9]")
-_MAX_DEPTH = 5
 #: Characters of an id that cannot be queried which are kept.
 _MAX_ODD_ID = 100
 
@@ -156,7 +153,7 @@ def find_created_id(body: object, sent: bytes = b"") -> str | None:
 
     :param sent: The request's body: an id that a text quotes from it does not count.
     """
-    ids = list(_ids_in(body, 0))
+    ids = list(ids_in(body))
     named = [text for text in ids if isinstance(text, str) and as_id(text)]
     vendors = next((text for text in named if text.startswith("asyn")), None)
     numbers = [str(number) for number in ids if isinstance(number, int) and number > 0]
@@ -165,7 +162,7 @@ def find_created_id(body: object, sent: bytes = b"") -> str | None:
 
 def _odd_id(body: object, secrets: Iterable[str]) -> str | None:
     """Return what stands where an id should, for a person to look for: it is of no form that can be queried."""
-    texts = (redact(text, secrets=secrets)[:_MAX_ODD_ID] for text in _ids_in(body, 0) if isinstance(text, str))
+    texts = (redact(text, secrets=secrets)[:_MAX_ODD_ID] for text in ids_in(body) if isinstance(text, str))
     return next((text.encode("ascii", "backslashreplace").decode() for text in texts), None)
 
 
@@ -173,24 +170,6 @@ def _id_in_text(node: object, sent: bytes, depth: int) -> str | None:
     if isinstance(node, str):
         return next((found for found in _VENDOR_ID.findall(node) if found.encode() not in sent), None)
     members = node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ()
-    if depth > _MAX_DEPTH:
+    if depth > ID_LEVELS:
         return None
     return next(filter(None, (_id_in_text(member, sent, depth + 1) for member in members)), None)
-
-
-def _ids_in(node: object, depth: int) -> Iterator[str | int]:
-    """Yield what stands where an id should, of a node before its members."""
-    if depth > _MAX_DEPTH:
-        return
-    if isinstance(node, Mapping):
-        for value in (*map(node.get, _ID_NAMES), node.get("data") if depth == 0 else None):
-            if (text := as_text(value)) is not None:
-                yield text
-            elif isinstance(value, int) and not isinstance(value, bool):
-                yield value
-        for member in node.values():
-            if isinstance(member, Mapping | list):
-                yield from _ids_in(member, depth + 1)
-    elif isinstance(node, list):
-        for member in node:
-            yield from _ids_in(member, depth + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
@@ -13,6 +13,9 @@ from typing import Any
 #: What an id may look like: opaque, and safe in a URL path (contract.md#create-response).
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,255}")
 _WORD = re.compile(r"[\w.:/+-]{1,100}")
+#: Names of an id, in the order that they are searched (contract.md#create-response), and how deep.
+_ID_NAMES = ("id", "task_id", "taskId", "Id", "generation_id")
+ID_LEVELS = 5
 #: Characters; a longer string is not parsed as nested JSON.
 _MAX_NESTED = 100_000
 
@@ -97,6 +100,28 @@ def as_id(value: object) -> str | None:
 def encode_json(body: Mapping[str, Any]) -> bytes:
     """Encode a request's body without blanks, in ASCII."""
     return json.dumps(body, separators=(",", ":")).encode("ascii")
+
+
+def ids_in(node: object, levels: int = ID_LEVELS) -> Iterator[str | int]:
+    """
+    Yield what stands where an id should in a response, of a node before its members.
+
+    :param node: Parsed JSON. A bare text or number under its ``data`` is one too.
+    :param levels: How many levels of members are searched.
+    """
+    return _ids_in(node, levels, ("data",))
+
+
+def _ids_in(node: object, levels: int, further_names: tuple[str, ...] = ()) -> Iterator[str | int]:
+    if isinstance(node, Mapping):
+        for value in map(node.get, (*_ID_NAMES, *further_names)):
+            if (text := as_text(value)) is not None:
+                yield text
+            elif isinstance(value, int) and not isinstance(value, bool):
+                yield value
+    if levels and isinstance(node, Mapping | list):
+        for member in node.values() if isinstance(node, Mapping) else node:
+            yield from _ids_in(member, levels - 1)
 
 
 def nested_json(text: str) -> object:

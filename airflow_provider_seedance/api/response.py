@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_seedance.api.parse import as_mapping, ids_in
 from airflow_provider_seedance.api.redact import MARK
 
 #: The connection unless another is named, as ``SeedanceHook.default_conn_name``.
 DEFAULT_CONN_ID = "seedance_default"
 #: Characters that are kept of a body that is no JSON.
 MAX_TEXT = 1000
-#: What the service calls an id, and how deep one is looked for.
-_ID_NAMES = frozenset(("id", "task_id", "taskId", "Id", "generation_id"))
-_MAX_DEPTH = 4
 #: Shortest text treated as the key, in characters: a shorter one would match unrelated words.
 _MIN_KEY = 8
 
@@ -73,27 +71,14 @@ def is_about(body: object, subject_id: str) -> bool:
     Something on the way can answer 200 in the service's place, and ``{"status": "failed"}`` would be a reason to pay
     again. The upstream's own id (``cgt-…``) may stand for the one asked for (contract.md#query-response).
     """
-    if subject_id in _ids_in(body, 0):
+    if subject_id in map(str, ids_in(body)):
         return True
-    outer = body if isinstance(body, dict) else {}
+    outer = as_mapping(body)
     inner = outer.get("data", outer.get("Result"))
-    near = [*_ids_in(outer, _MAX_DEPTH), *_ids_in(inner, _MAX_DEPTH)]
+    near = [named for node in (outer, inner) for named in ids_in(node, levels=0) if isinstance(named, str)]
     if near:
         return any(named.startswith("cgt-") for named in near) and not any(named.startswith("asyn") for named in near)
-    return isinstance(inner, dict) and ("ResponseMetadata" in outer or isinstance(outer.get("code"), str))
-
-
-def _ids_in(node: object, depth: int) -> Iterator[str]:
-    if isinstance(node, dict) and depth <= _MAX_DEPTH:
-        for name, member in node.items():
-            if isinstance(member, str):
-                if name in _ID_NAMES and member:
-                    yield member
-            else:
-                yield from _ids_in(member, depth + 1)
-    elif isinstance(node, list) and depth <= _MAX_DEPTH:
-        for member in node:
-            yield from _ids_in(member, depth + 1)
+    return isinstance(inner, Mapping) and ("ResponseMetadata" in outer or isinstance(outer.get("code"), str))
 
 
 def parse_body(raw: bytes) -> object:

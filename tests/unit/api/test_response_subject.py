@@ -43,6 +43,16 @@ def test_answer_about_something_else_is_an_outage(body: dict[str, Any]) -> None:
     assert not caught.value.is_from_service or "describe" in str(caught.value)
 
 
+@pytest.mark.parametrize("body", [{"id": 4711, "status": "failed"}, {"data": {"task_id": 4711, "status": "FAILURE"}}])
+def test_number_is_an_id_in_the_answer_too(body: dict[str, Any]) -> None:
+    assert GetGeneration("4711").read(Response(200, body)).state == "failed"
+
+
+def test_number_of_the_services_own_table_is_not_the_id() -> None:
+    body = {"code": "success", "message": "", "data": {"id": 4711, "status": "FAILURE"}}
+    assert GetGeneration(ID).read(Response(200, body)).state == "failed"
+
+
 @pytest.mark.parametrize("body", [{"status": "failed"}, {"Status": "Failed", "Id": "asset-of-another"}])
 def test_answer_about_another_asset_is_an_outage(body: dict[str, Any]) -> None:
     with pytest.raises(SeedanceServiceError) as caught:
