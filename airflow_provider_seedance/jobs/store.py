@@ -81,20 +81,18 @@ class SubmissionStore:
             with attempt:
                 self.put(record)
 
-    def restore(self, before: SubmissionRecord | None) -> None:
+    def put_or_warn(self, record: SubmissionRecord | None) -> None:
         """
-        Undo the intent of a call that created nothing, with the same patience: left behind, it would claim doubt.
+        Write a record with the same patience, while an error is on its way: that matters more, so no failure is raised.
 
-        A failure is logged and not raised: what refused the call matters more.
-
-        :param before: The record to put back; None deletes it.
+        :param record: The record; None deletes it, for a call that created nothing: left behind, it would claim doubt.
         """
         try:
             for attempt in self._retrying():
                 with attempt:
-                    self.clear() if before is None else self.put(before)
+                    self.clear() if record is None else self.put(record)
         except Exception as e:
-            log.warning("The intent of a call that created nothing could not be undone: %s", type(e).__name__)
+            log.warning("The record of the %s could not be written: %s", self.kind.noun, type(e).__name__)
 
     def _retrying(self) -> Retrying:
         return Retrying(

@@ -67,7 +67,7 @@ def pay(
         try:
             store.put(intent)
         except Exception:  # it may have been written all the same
-            store.restore(earlier)
+            store.put_or_warn(earlier)
             raise
         answer = hook.send(call)  # the one line that costs money
         if answer.verdict == "accepted":
@@ -81,13 +81,13 @@ def pay(
             lost = replace(intent, created_id=answer.created_id)
             if lost.created_id is not None:
                 log.warning("The response is an error, but names %s %s.", store.kind.noun, lost.created_id)
-                store.put_with_retries(lost)
+                store.put_or_warn(lost)
             if lost.created_id is not None or not may_resubmit:
                 return lost, _after(earlier, store, answer.error)
             may_resubmit, earlier = False, lost
             log.warning("The response to a paid call was lost: %s Resubmitting.", answer.error)
             continue
-        store.restore(earlier)
+        store.put_or_warn(earlier)
         wait = answer.retry_in(attempt)
         if wait is None:
             raise _after(earlier, store, answer.error)
@@ -215,10 +215,7 @@ def reported(store: SubmissionStore, record: SubmissionRecord, detail: str = "")
     """Record that a lost response is being raised, and return its exception, whatever becomes of the record."""
     error = ambiguous_error(record, store.kind, detail, reattaches=store.reattaches)
     log.error("%s", error)  # before the record says that a person was told: the worker may die in between
-    try:
-        store.put(record)
-    except Exception as e:
-        log.warning("It could not be recorded that this is raised: %s", type(e).__name__)
+    store.put_or_warn(record)
     return error
 
 

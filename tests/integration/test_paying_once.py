@@ -673,3 +673,16 @@ def test_call_that_cannot_be_sent_leaves_no_record(emulator: Emulator, connect: 
     with pytest.raises(SeedanceRequestError, match="cannot be called"):
         task.run()
     assert seen == ["intent", None]
+
+
+def test_lost_response_is_told_even_if_the_id_that_it_names_cannot_be_recorded(emulator: Emulator) -> None:
+    emulator.fault(route="create", status=500, json={"code": "x", "message": "made asyntask_h81efT0qwtL", "data": None})
+    task = video_task()
+
+    def be_unreachable(value: Any) -> None:
+        if value["generation_id"] is not None:
+            raise ConnectionError
+
+    store_of(task).before_set = be_unreachable
+    with pytest.raises(SeedanceAmbiguousSubmissionError, match="asyntask_h81efT0qwtL"):
+        task.run()

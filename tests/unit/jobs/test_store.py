@@ -95,7 +95,7 @@ def test_nothing_is_kept_without_a_store_or_where_it_is_not_wanted(
     store, _ = store_in(**arguments)
     store.put(RECORD)
     store.put_with_retries(RECORD)
-    store.restore(None)
+    store.put_or_warn(None)
     store.clear()
     assert store.get() is None
     assert ("no task state store" in caplog.text) is (arguments.get("durable", True))
@@ -126,15 +126,15 @@ def test_intent_is_undone_with_patience_and_a_failure_is_not_raised(caplog: pyte
     store, clock = store_in(airflow)
     store.put(RECORD.with_phase("intent"))
     airflow.failing = 2
-    store.restore(RECORD)
+    store.put_or_warn(RECORD)
     assert store.get() == RECORD
     airflow.failing = 2
-    store.restore(None)
+    store.put_or_warn(None)
     assert store.get() is None
     assert clock.pauses == [1, 2, 1, 2]
 
     airflow.failing = 10**6
-    store.restore(None)
+    store.put_or_warn(None)
     assert "RuntimeError" in caplog.records[-1].getMessage()
 
 
