@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from airflow_provider_seedance.hooks.seedance import SeedanceHook
     from airflow_provider_seedance.jobs.store import SubmissionStore
 
-#: As ``SeedanceHook.default_conn_name``, which is not loaded to parse a Dag.
-DEFAULT_CONN_ID = "seedance_default"
 #: Seconds after the poller's deadline at which Airflow fails the deferral, in case the trigger is lost.
 DEFERRAL_BACKSTOP = 300.0
 #: Stands for an id that is not known, in messages.
@@ -80,6 +78,8 @@ class SeedanceTask:
     texts_of_dag: frozenset[str] | None = None
     #: Template fields that only a payment needs: a video that is paid for is delivered whatever they render to.
     fields_to_submit: Collection[str] = ()
+    #: Whether the next try finds what this one pays for or waits for.
+    reattaches = True
     #: Why a field of :attr:`fields_to_submit` could not be rendered.
     render_errors: Mapping[str, Exception] = {}
 
@@ -140,8 +140,6 @@ class PayingTask(SeedanceTask):
     kind_noun = "generation"
     #: Whether it is recorded, so that a retry finds it.
     durable: bool = True
-    #: Whether the next try finds what this one pays for.
-    reattaches = True
     #: What the task has returned: where it is recorded, and its id.
     returned: tuple[SubmissionStore, str] | None = None
     on_success_callback: Sequence[Any]
@@ -213,8 +211,6 @@ class PollingTask(SeedanceTask):
     """Mixin for tasks that wait: polls once, then defers or waits in the worker."""
 
     deferrable: bool
-    #: Whether the next try finds what this one waits for; that of a sensor is its argument.
-    reattaches = True
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral. One that failed in Airflow itself names what was waited for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from airflow_provider_seedance.api.assets import Asset
 from airflow_provider_seedance.api.generation import Generation
@@ -22,7 +22,7 @@ from airflow_provider_seedance.exceptions import (
 )
 
 Outcome = Literal["succeeded", "failed", "error", "not_found", "timeout"]
-_OUTCOMES: frozenset[str] = frozenset({"succeeded", "failed", "error", "not_found", "timeout"})
+_OUTCOMES: frozenset[str] = frozenset(get_args(Outcome))
 
 #: Version of the event that trigger and operator exchange; raised when its form changes.
 EVENT_VERSION = 1

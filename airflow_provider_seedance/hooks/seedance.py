@@ -35,6 +35,7 @@ from airflow_provider_seedance.api.ids import check_asset_id, check_generation_i
 from airflow_provider_seedance.api.links import read_link_answer
 from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.api.request import encode_body, secrets_of
+from airflow_provider_seedance.api.response import DEFAULT_CONN_ID
 from airflow_provider_seedance.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_seedance.exceptions import (
     SeedanceError,
@@ -73,7 +74,7 @@ class SeedanceHook(BaseHook):
     """
 
     conn_name_attr = "seedance_conn_id"
-    default_conn_name = "seedance_default"
+    default_conn_name = DEFAULT_CONN_ID
     conn_type = "seedance"
     hook_name = "Seedance (Starrise AI)"
 

@@ -13,10 +13,10 @@ from airflow_provider_seedance.api.limits import DEFAULT_ASSET_POLL_INTERVAL
 from airflow_provider_seedance.api.parse import as_id, as_mapping
 from airflow_provider_seedance.api.recovery import what_next
 from airflow_provider_seedance.api.redact import unwrap
+from airflow_provider_seedance.api.response import DEFAULT_CONN_ID
 from airflow_provider_seedance.api.values import check_choice, check_switches, check_waits
 from airflow_provider_seedance.exceptions import SeedanceNotFoundError
 from airflow_provider_seedance.tasks import (
-    DEFAULT_CONN_ID,
     UNKNOWN_ID,
     PayingTask,
     PollingTask,

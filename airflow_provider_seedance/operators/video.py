@@ -13,10 +13,10 @@ from airflow_provider_seedance.api.parse import as_id, as_mapping
 from airflow_provider_seedance.api.recovery import what_next
 from airflow_provider_seedance.api.redact import Redacted, unwrap
 from airflow_provider_seedance.api.request import GenerationRequest, check_literals
+from airflow_provider_seedance.api.response import DEFAULT_CONN_ID
 from airflow_provider_seedance.api.values import check_choice, check_switches, check_waits
 from airflow_provider_seedance.exceptions import SeedanceError
 from airflow_provider_seedance.tasks import (
-    DEFAULT_CONN_ID,
     UNKNOWN_ID,
     GenerationTask,
     PayingTask,

@@ -14,9 +14,10 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from airflow_provider_seedance.api.response import DEFAULT_CONN_ID
 from airflow_provider_seedance.api.values import check_switches, check_waits
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceTimeoutError
-from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, PollingTask
+from airflow_provider_seedance.tasks import PollingTask
 from airflow_provider_seedance.version_compat import DEFAULT_DEFERRABLE, with_retry_policy, xcom_safe
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, ObjectStoragePath
 
+from airflow_provider_seedance.api.fingerprint import digest
 from airflow_provider_seedance.api.ids import check_generation_id
 from airflow_provider_seedance.api.naming import (
     EXTENSIONS,
@@ -23,10 +23,11 @@ from airflow_provider_seedance.api.naming import (
     is_shared,
 )
 from airflow_provider_seedance.api.redact import Redacted, redact, unwrap, without_credentials
+from airflow_provider_seedance.api.response import DEFAULT_CONN_ID
 from airflow_provider_seedance.api.values import check_choice, is_literal, refuse
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceRequestError, SeedanceServiceError
 from airflow_provider_seedance.links import browser_url
-from airflow_provider_seedance.tasks import DEFAULT_CONN_ID, GenerationTask
+from airflow_provider_seedance.tasks import GenerationTask
 from airflow_provider_seedance.telemetry.outlets import describe_outlets
 from airflow_provider_seedance.version_compat import mapped_task, with_retry_policy, xcom_safe
 
@@ -206,7 +207,7 @@ def _owner(context: Context, generation_id: str) -> str | None:
     if ti is None:
         return None
     names = [getattr(ti, name, None) for name in ("dag_id", "run_id", "task_id", "map_index")]
-    return hashlib.sha256(repr((*names, generation_id)).encode()).hexdigest()[:16]
+    return digest([*map(str, names), generation_id])[:16]
 
 
 @contextmanager

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_seedance.api.assets import content_name
+from airflow_provider_seedance.api.fingerprint import digest
 from airflow_provider_seedance.emulator import Emulator
 from airflow_provider_seedance.exceptions import (
     SeedanceAmbiguousSubmissionError,
@@ -19,7 +22,7 @@ from airflow_provider_seedance.exceptions import (
     SeedanceTimeoutError,
 )
 from airflow_provider_seedance.hooks.seedance import SeedanceHook
-from tests.asset_tasks import asset_task, group_task, picture
+from tests.asset_tasks import LINK, asset_task, group_task, picture
 from tests.harness import Task, WorkerCrash
 
 
@@ -506,3 +509,25 @@ def test_only_a_person_has_an_asset_that_went_missing_before_it_was_delivered_cr
     task.make = asset_task(group_id, if_exists="create").make
     assert task.run()["asset_id"] == emulator.assets()[0]["id"]
     assert emulator.stats()["assets_created"] == 2
+
+
+@pytest.mark.parametrize("point", ["after_intent", "after_id"])
+def test_record_of_0_1_0_whose_fingerprint_had_no_type_is_of_the_same_asset(
+    emulator: Emulator, group_id: str, point: str
+) -> None:
+    task = asset_task(group_id)
+    die_at(task, point)
+    with pytest.raises(WorkerCrash):
+        task.run()
+    assert task.store is not None
+    name = content_name("hero", hashlib.sha256(LINK.encode()).hexdigest())
+    stored = task.store.get("seedance_asset")
+    task.store.set("seedance_asset", {**stored, "fingerprint": digest(["seedance_default", "asset", group_id, name])})
+    emulator.asset_options(missing=["ListAssets"])
+    task.clear()
+    if point == "after_id":
+        assert task.run()["asset_id"] == stored["id"]
+    else:
+        with pytest.raises(SeedanceAmbiguousSubmissionError):
+            task.run()
+    assert emulator.stats()["assets_created"] == (1 if point == "after_id" else 0)
