@@ -22,7 +22,7 @@ from airflow_provider_seedance.api.errors import (
 )
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.api.paid_answer import PaidAnswer, read_paid_answer, read_paid_failure
-from airflow_provider_seedance.api.parse import encode_json
+from airflow_provider_seedance.api.parse import as_mapping, encode_json
 from airflow_provider_seedance.api.response import Response, is_about
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceNotFoundError, SeedanceRequestError
 
@@ -359,8 +359,9 @@ class ListAssetGroups(ListCall[AssetGroup]):
 
 def _require_list(body: Mapping[str, Any], what: str) -> Mapping[str, Any]:
     """Return a list's response; raise if it is none: an empty list means that one is to be created, and paid for."""
-    for node in (body, body.get("Result"), body.get("data")):
-        if isinstance(node, Mapping) and ("TotalCount" in node or isinstance(node.get("Items"), list)):
+    for node in map(as_mapping, (body, body.get("Result"), body.get("data"))):
+        items = node.get("Items")
+        if items == [] or (items is None and node.get("TotalCount") == 0):
             return body
     if any(result_items(body)):
         return body

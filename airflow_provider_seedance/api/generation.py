@@ -234,14 +234,14 @@ def _unwrap(body: object) -> Mapping[str, Any] | None:
     for task in (data, outer):
         if _is_task(task, "task_id", "id"):
             return task
-    for task in (data, outer):
-        if as_text(task.get("task_id")) or (isinstance(task.get("status"), str) and "error" not in task):
-            return task
-    return None
+    if as_text(outer.get("task_id")):
+        return outer
+    is_status_alone = isinstance(data.get("status"), str) and not data.get("error")
+    return data if is_status_alone or as_text(data.get("task_id")) else None
 
 
 def _is_task(node: Mapping[str, Any], *id_names: str) -> bool:
-    return isinstance(node.get("status"), str) and any(as_text(node.get(name)) for name in id_names)
+    return isinstance(node.get("status"), str) and any(node.get(name) not in (None, "") for name in id_names)
 
 
 def _read(task: Mapping[str, Any], generation_id: str | None) -> Generation:

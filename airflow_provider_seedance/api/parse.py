@@ -14,7 +14,8 @@ from typing import Any
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,255}")
 _WORD = re.compile(r"[\w.:/+-]{1,100}")
 #: Names of an id, in the order that they are searched (contract.md#create-response), and how deep.
-_ID_NAMES = ("id", "task_id", "taskId", "Id", "generation_id")
+_ID_NAMES = ("id", "task_id", "taskId", "Id", "ID", "generation_id")
+_WRAPPERS = ("data", "Result", "result", "output")
 ID_LEVELS = 5
 #: Characters; a longer string is not parsed as nested JSON.
 _MAX_NESTED = 100_000
@@ -119,8 +120,11 @@ def _ids_in(node: object, levels: int, further_names: tuple[str, ...] = ()) -> I
                 yield text
             elif isinstance(value, int) and not isinstance(value, bool):
                 yield value
-    if levels and isinstance(node, Mapping | list):
-        for member in node.values() if isinstance(node, Mapping) else node:
+    if levels and isinstance(node, Mapping):
+        for member in (*map(node.get, _WRAPPERS), *node.values()):  # what wraps the answer before what accompanies it
+            yield from _ids_in(member, levels - 1)
+    elif levels and isinstance(node, list):
+        for member in node:
             yield from _ids_in(member, levels - 1)
 
 

@@ -69,16 +69,19 @@ def is_about(body: object, subject_id: str) -> bool:
     Return whether a response is about what was asked for: it names its id, or none and is the service's envelope.
 
     Something on the way can answer 200 in the service's place, and ``{"status": "failed"}`` would be a reason to pay
-    again. The upstream's own id (``cgt-…``) may stand for the one asked for (contract.md#query-response).
+    again. Only ids at the top or directly under ``data`` or ``Result`` count: deeper down, a request may be quoted. The
+    upstream's own id (``cgt-…``) may stand for the one asked for (contract.md#query-response).
     """
-    if subject_id in map(str, ids_in(body)):
-        return True
     outer = as_mapping(body)
-    inner = outer.get("data", outer.get("Result"))
-    near = [named for node in (outer, inner) for named in ids_in(node, levels=0) if isinstance(named, str)]
-    if near:
-        return any(named.startswith("cgt-") for named in near) and not any(named.startswith("asyn") for named in near)
-    return isinstance(inner, Mapping) and ("ResponseMetadata" in outer or isinstance(outer.get("code"), str))
+    inner = as_mapping(outer.get("data", outer.get("Result")))
+    near = [*ids_in(outer, levels=0), *ids_in(inner, levels=0)]
+    if subject_id in map(str, near):
+        return True
+    named = [one for one in near if isinstance(one, str)]  # a number may be the row of a table
+    if named:
+        return any(one.startswith("cgt-") for one in named) and not any(one.startswith("asyn") for one in named)
+    is_envelope = "ResponseMetadata" in outer or outer.get("code") in ("success", 0, 200)
+    return is_envelope and bool(inner) and inner.get("task_id") is None
 
 
 def parse_body(raw: bytes) -> object:

@@ -177,3 +177,12 @@ def test_answer_that_is_nested_absurdly_is_read() -> None:
     answer = read_paid_answer(response)
     assert answer.verdict in ("accepted", "lost")
     assert answer.created_id == "asyntask_1234"
+
+
+def test_id_of_what_was_made_comes_before_those_of_other_things() -> None:
+    body = {"meta": {"id": "trace-1"}, "request": {"id": "r-1"}, "data": {"id": "gen-1"}}
+    assert read_paid_answer(Response(200, body)).created_id == "gen-1"
+
+
+def test_id_in_capitals_is_an_id() -> None:
+    assert read_paid_answer(Response(200, {"Result": {"ID": "asset-1"}})).created_id == "asset-1"

@@ -21,6 +21,9 @@ ID, OTHER = "asyntask_1", "asyntask_2"
         {"id": "cgt-1", "status": "failed"},
         {"code": "success", "message": "", "data": {"id": "cgt-1", "status": "failed"}},
         {"code": "success", "message": "", "data": {"status": "FAILURE", "data": {"id": "anything"}}},
+        {"code": 0, "data": {"status": "FAILURE"}},
+        {"code": "success", "data": {"status": "FAILURE", "error": None}},
+        {"code": "success", "data": {"task_id": f" {ID} ", "status": "FAILURE"}},
     ],
 )
 def test_answer_about_the_generation_is_read(body: dict[str, Any]) -> None:
@@ -33,6 +36,13 @@ def test_answer_about_the_generation_is_read(body: dict[str, Any]) -> None:
         {"status": "error", "message": "backend is restarting"},
         {"status": "failed"},
         {"status": "success", "url": "https://login.example/"},
+        {"code": "500", "message": "x", "data": {"status": "error"}},
+        {"code": "MAINTENANCE", "message": "x", "data": {"status": "error"}},
+        {"code": "0", "data": {"status": "done", "url": "https://login.example/"}},
+        {"status": "error", "code": "503", "data": {"retry": True}},
+        {"status": "error", "message": "x", "data": {"id": ID}},
+        {"status": "failed", "request": {"params": {"id": ID}}},
+        {"code": "success", "data": {"task_id": 999, "status": "FAILURE"}},
         {"data": {"task_id": OTHER, "status": "FAILURE"}},
         {"code": "success", "message": "", "data": {"task_id": OTHER, "status": "SUCCESS", "data": {"id": "cgt-1"}}},
     ],
@@ -62,7 +72,17 @@ def test_answer_about_another_asset_is_an_outage(body: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"success": False}, {"ok": False, "items": []}, {"Items": None}, {"code": "success", "data": None}],
+    [
+        {},
+        {"success": False},
+        {"ok": False, "items": []},
+        {"Items": None},
+        {"code": "success", "data": None},
+        {"TotalCount": 2},
+        {"TotalCount": None},
+        {"TotalCount": 2, "Items": None},
+        {"TotalCount": 1, "Items": [{"Name": "x"}]},
+    ],
 )
 def test_what_is_no_list_is_not_an_empty_one(body: dict[str, Any]) -> None:
     with pytest.raises(SeedanceServiceError) as caught:
