@@ -14,6 +14,8 @@ from typing import Any, Literal, Self, TypeVar
 #: What content moderation rejected: the request, or the finished video.
 ModerationStage = Literal["input", "output"]
 Error = TypeVar("Error", bound="SeedanceError")
+#: Seconds that a worker waits in place to repeat a call; a longer ``Retry-After`` is left to the task's retries.
+MAX_WAIT_IN_PLACE = 60.0
 
 
 class SeedanceError(Exception):

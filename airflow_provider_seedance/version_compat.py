@@ -11,7 +11,12 @@ from typing import Any
 from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
-from airflow_provider_seedance.exceptions import NON_RETRYABLE_ERRORS, SeedanceError, SeedanceRateLimitError
+from airflow_provider_seedance.exceptions import (
+    MAX_WAIT_IN_PLACE,
+    NON_RETRYABLE_ERRORS,
+    SeedanceError,
+    SeedanceRateLimitError,
+)
 
 _BEFORE_3_1 = tuple(int(part) for part in airflow_version.split(".")[:2]) < (3, 1)
 
@@ -34,11 +39,15 @@ else:
     class SeedanceRetryPolicy(ExceptionRetryPolicy):
         """Decides by the exception's type, and lets a long ``Retry-After`` of the service win."""
 
-        def evaluate(self, exception: BaseException, *args: Any, **kwargs: Any) -> RetryDecision:
+        def evaluate(
+            self, exception: BaseException, try_number: int, max_tries: int, context: Any = None
+        ) -> RetryDecision:
             """Return whether and when to retry. Parameters as Airflow's ``RetryPolicy.evaluate``."""
-            decision = super().evaluate(exception, *args, **kwargs)
+            decision = super().evaluate(exception, try_number, max_tries, context)
             asked = getattr(exception, "retry_after", None) if isinstance(exception, SeedanceError) else None
-            if decision.action is RetryAction.FAIL or asked is None or asked <= RATE_LIMIT_RETRY_DELAY:
+            usual = decision.retry_delay or getattr((context or {}).get("task"), "retry_delay", None) or timedelta(0)
+            shortest = max(usual.total_seconds(), MAX_WAIT_IN_PLACE)
+            if decision.action is RetryAction.FAIL or asked is None or asked <= shortest:
                 return decision
             delay = timedelta(seconds=min(asked, MAX_RETRY_DELAY))
             return RetryDecision.retry(delay=delay, reason="The service named the time of the next try.")

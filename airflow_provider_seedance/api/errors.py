@@ -18,6 +18,7 @@ from airflow_provider_seedance.api.parse import as_mapping, as_number, as_text, 
 from airflow_provider_seedance.api.redact import redact
 from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import (
+    MAX_WAIT_IN_PLACE,
     SeedanceAuthError,
     SeedanceBalanceError,
     SeedanceError,
@@ -45,8 +46,6 @@ Reason = Literal[
 #: Levels that are followed, of members and of JSON inside strings: five of the latter and what lies between them
 #: (contract.md#failure-text).
 _MAX_DEPTH = 12
-#: Seconds that a worker waits in place to repeat a call; a longer ``Retry-After`` is left to the task's retries.
-MAX_WAIT_IN_PLACE = 60.0
 _REQUEST_ID = re.compile(r"\(request id:\s*([\w.:-]{4,128})\)", re.IGNORECASE)
 _REQUEST_ID_FIELDS = ("request_id", "requestid", "requestId", "RequestId")
 _REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id")
@@ -145,10 +144,10 @@ _BALANCE = _words(
 )
 _AUTH = _words("AuthenticationError", "invalid_api_key", "AccessDenied", "access_denied")
 _UNKNOWN_ID = _words("task_not_exist", r"NotFound\.asset_id")
-#: What the service writes about an unknown id, where a proxy's "not found" is about a page.
+#: What the service writes about an unknown id. A proxy's "not found" is about a page, whose path has such words too.
 _UNKNOWN_ID_TEXT = _words(
     _UNKNOWN_ID.pattern,
-    r"\b(?:task|generation|video|asset)\b.{0,80}\b(?:not found|not exist)",
+    r"(?<![/\w])(?:task|generation|video|asset)\b(?!/).{0,80}\b(?:not found|not exist)",
     r"\bno such (?:task|generation|video|asset)",
     "任务不存在",
 )
@@ -163,7 +162,7 @@ _MODEL = _words(
 _NO_ROUTE = _words(r"Invalid URL")
 #: Texts of contract.md#asset-not-ready. The first can be permanent; with the others the asset exists and waiting helps.
 _ASSET_MISSING = _words(r"specified asset \S+ is not found")
-_GROUP_MISSING = _words(r"\bgroup\b.{0,80}\bnot found")
+_GROUP_MISSING = _words(r"\b(?:asset group|group group-)\S*.{0,80}\bnot found", r"NotFound\.group_id")
 _ASSET_UNREADY = _words("asset_copy_not_ready", "asset is still processing", "is not available yet")
 
 

@@ -33,6 +33,8 @@ from airflow_provider_seedance.exceptions import (
 
 #: Seconds in which a trigger must not finish: a shorter deferral can fail a healthy task in Airflow.
 FIRST_POLL_DELAY = 5.0
+#: Seconds between two readings of a connection that failed polls ask for.
+REREAD_INTERVAL = 10.0
 #: Seconds that a backoff grows to.
 MAX_BACKOFF = 300.0
 #: Seconds after submission in which "not found" is taken for a lag of the service.
@@ -182,13 +184,14 @@ class BasePoller(Generic[Waited]):
         if self._auth_refused:
             return self._error("auth", f"the service refuses the connection's key ({_word(error)})")
         self._auth_refused = True
-        return self._again(now, self._pause(error), refresh_connection=True)
+        return self._again(now, self._pause_to_reread(error), refresh_connection=True)
 
     def _not_found(self, error: SeedanceError, now: float) -> PollDecision:
         if not self._denied or now < self.submitted_at + self.grace:
             # the first time, the connection may lead to another host or account than when it was submitted
             is_first, self._denied = not self._denied, True
-            return self._again(now, self._pause(error), refresh_connection=is_first)
+            pause = self._pause_to_reread(error) if is_first else self._pause(error)
+            return self._again(now, pause, refresh_connection=is_first)
         message = f"The service does not know {self.noun.lower()} {self.subject_id}: {self.unknown}."
         return Finished("not_found", "not_found", message)
 
@@ -203,6 +206,10 @@ class BasePoller(Generic[Waited]):
         if error.retry_after is not None:
             return max(error.retry_after, 1.0) * (1 + JITTER * self._rng.random())
         return self._jittered(self.poll_interval if pause is None else pause)
+
+    def _pause_to_reread(self, error: SeedanceError) -> float:
+        """Return how long to wait so that the connection has been read again: just now, it may have been already."""
+        return max(self._pause(error), REREAD_INTERVAL + 1)
 
     def _again(
         self, now: float, wait: float, *, refresh_connection: bool = False, warning: str | None = None

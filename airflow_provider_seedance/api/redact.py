@@ -28,7 +28,8 @@ _SIGNATURE = re.compile(
     r"|ossaccesskeyid|awsaccesskeyid|googleaccessid)=)[^\s&\"'<>]+"
 )
 #: What logs in to a storage, in an address; a connection's id has no colon.
-_LOGIN = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,30}://)[^\s/@]*:[^\s/]*@")
+#: ``user:password@``, whatever the password has in it; a port is none.
+_LOGIN = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,30}://)[^\s/@]*(?::(?!\d+/)|%3a)(?:[^\s/]*|[^\s@]*)@")
 _ESCAPED = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|([nrtbf])|([\"'/\\]))")
 #: A word; scripts without blanks have one for each character. ``re`` compiles it when it is first used: that takes
 #: 2 ms, which every Dag file would pay.
@@ -90,7 +91,7 @@ def _phrases(words: list[str]) -> set[tuple[str, ...]]:
 def without_secrets(text: str) -> str:
     """Return ``text`` without keys, link queries and Base64 payloads; unchanged if it contains none."""
     text = _DATA_URI.sub(rf"\1{MARK}", text)
-    text = _LINK.sub(_without_query, text)
+    text = _LINK.sub(_without_query, _LOGIN.sub(r"\1", text))
     text = _SIGNATURE.sub(rf"\1{MARK}", text)
     text = _KEY.sub(rf"\1{MARK}", text)
     return _BASE64_RUN.sub(MARK, text)
@@ -98,7 +99,8 @@ def without_secrets(text: str) -> str:
 
 def without_credentials(path: str) -> str:
     """Return the path of a stored file as it is, but without signature parameters and ``user:password@``."""
-    return _SIGNATURE.sub(rf"\1{MARK}", _LOGIN.sub(rf"\1{MARK}@", path))
+    place, mark, query = _LOGIN.sub(rf"\1{MARK}@", path).partition("?")
+    return place + mark + _SIGNATURE.sub(rf"\1{MARK}", query)
 
 
 def _without_query(link: re.Match[str]) -> str:

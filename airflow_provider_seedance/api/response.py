@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from airflow_provider_seedance.api.redact import MARK
 DEFAULT_CONN_ID = "seedance_default"
 #: Characters that are kept of a body that is no JSON.
 MAX_TEXT = 1000
+_IS_LINK = re.compile(r"(?i)https?://\S+")
 #: Shortest text treated as the key, in characters: a shorter one would match unrelated words.
 _MIN_KEY = 8
 
@@ -56,7 +58,7 @@ class Response:
 
 
 def _without_keys(node: Any, keys: Sequence[str]) -> Any:
-    if isinstance(node, str) and not node.lower().startswith(("https://", "http://")):
+    if isinstance(node, str) and not _IS_LINK.fullmatch(node):
         for key in keys:
             node = node.replace(key, MARK)
     if isinstance(node, dict):

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _COMMITTING = frozenset({"s3", "s3a", "s3n", "gs", "gcs"})
 _LOCAL = frozenset({"file", "local", ""})
 #: An address with a user and a password.
-_LOGIN = re.compile(r"\s*[^:/]*://[^/@]*:[^/]*@")
+_LOGIN = re.compile(r"(?i)\s*[^:/]*://[^/@]*(?::(?!\d+/)|%3a)[^@]*@")
 #: What a storage's file system is installed with, by the scheme of its addresses.
 _PACKAGES = {
     **dict.fromkeys(("s3", "s3a", "s3n"), "apache-airflow-providers-amazon[s3fs]"),

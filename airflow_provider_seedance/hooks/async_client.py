@@ -29,6 +29,7 @@ from airflow_provider_seedance.api.assets import Asset
 from airflow_provider_seedance.api.calls import Call, GetAsset, GetGeneration
 from airflow_provider_seedance.api.generation import Generation
 from airflow_provider_seedance.api.ids import check_asset_id, check_generation_id
+from airflow_provider_seedance.api.polling import REREAD_INTERVAL
 from airflow_provider_seedance.api.response import Response
 from airflow_provider_seedance.exceptions import SeedanceError, SeedanceTransportError
 from airflow_provider_seedance.hooks.endpoint import (
@@ -49,8 +50,6 @@ T = TypeVar("T")
 KEEP_ALIVE = 120.0
 #: Seconds after which the connection is read again, in case a person edited it.
 ENDPOINT_LIFE = 300.0
-#: Seconds between two lookups that failed calls ask for.
-REREAD_INTERVAL = 10.0
 #: Connections at once. With polls of 200 ms this carries 1280 polls a second.
 MAX_CONNECTIONS = 256
 #: Bytes of a response to a poll, a few KB usually: parsing 8 MiB of JSON can hold the event loop up for two seconds.

@@ -336,8 +336,10 @@ def _create(
         check_link_is_alive(str(call.source.url), now=hook.clock.now(), item="source")
     known = tuple(sorted(item.id for item in existing))
     intent = SubmissionRecord(fingerprint, hook.clock.now(), "intent", tries.first, known=known, max_tries=tries.most)
+    record = store.get()
+    earlier = None if record is None or record.phase == "delivered" else record
     try:
-        record, lost = pay(hook, store, call, intent, summary=summary)
+        record, lost = pay(hook, store, call, intent, summary=summary, earlier=earlier)
     except SeedanceNotFoundError as e:
         if isinstance(wanted, _WantedAsset) and (holder := _holder(hook, wanted, call.name)) is not None:
             log.info("Another run created asset %s meanwhile: reusing it, no new cost.", holder.asset_id)

@@ -272,6 +272,16 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
         except Exception as e:
             return e
 
+    def _was_submitted(self, request: GenerationRequest, store: SubmissionStore) -> bool:
+        """Return whether the request is the one that was paid for, whose prompt the service may quote."""
+        from airflow_provider_seedance.api.request import fingerprint
+
+        try:
+            record = store.get()
+        except Exception:  # then it is not known, and the failure itself matters more
+            return False
+        return record is None or record.fingerprint == fingerprint(request, self.seedance_conn_id)
+
     def _push_id(self, context: Context, generation_id: str) -> None:
         """Push the id early. If that fails where nothing remembers it, going on is better than paying again."""
         try:
@@ -324,7 +334,8 @@ class SeedanceGenerateVideoOperator(PayingTask, PollingTask, GenerationTask, Bas
         built = _built(request)
         is_refunded = finished.outcome == "failed"
         with adding("" if is_refunded else self._what_next(generation_id)):
-            generation = require_generation(finished, generation, secrets=built.secrets if built else None)
+            is_known = built and (not is_refunded or self._was_submitted(built, store))
+            generation = require_generation(finished, generation, secrets=built.secrets if built and is_known else None)
         self.returned = (store, generation_id)
         self._keep_lineage_facts(generation, request=built)
         self.video_link = Redacted(generation.video_url or "")

@@ -531,3 +531,17 @@ def test_record_of_0_1_0_whose_fingerprint_had_no_type_is_of_the_same_asset(
         with pytest.raises(SeedanceAmbiguousSubmissionError):
             task.run()
     assert emulator.stats()["assets_created"] == (1 if point == "after_id" else 0)
+
+
+def test_refusal_after_a_lost_call_names_it_and_keeps_its_record(emulator: Emulator, group_id: str) -> None:
+    task = asset_task(group_id)
+    emulator.fault(route="CreateAsset", status=504, body="")
+    for _ in range(2):
+        with pytest.raises(SeedanceAmbiguousSubmissionError):
+            task.run()
+    task.clear()
+    emulator.fault(route="CreateAsset", status=400, json={"code": "invalid_request", "message": "x", "data": None})
+    with pytest.raises(SeedanceRequestError, match=r"An earlier paid call was sent at .* may be billed"):
+        task.run()
+    assert task.store is not None
+    assert task.store.get("seedance_asset")["phase"] == "reported"

@@ -327,3 +327,14 @@ def test_path_of_a_saved_video_is_pushed_without_its_signature(
     assert task.run()["path"] == f"file://{tmp_path}/v.mp4?X-Amz-Signature=[redacted]"
     channels.task(task)
     channels.check()
+
+
+def test_failure_of_a_request_that_rendered_otherwise_quotes_neither_prompt(
+    service: Emulator, channels: Channels
+) -> None:
+    service.fault(route="generation", fail={"code": "InternalServiceError", "message": f"cannot make {PROMPT}"})
+    prompts = iter([PROMPT, "something else"])
+    task = Task(lambda: video(prompt=next(prompts), extra_body=None))
+    with channels.failure():
+        task.run()
+    channels.check()

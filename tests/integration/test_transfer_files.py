@@ -181,12 +181,18 @@ def test_result_has_the_files_real_path(generation_id: str, tmp_path: Path, name
         assert Path(result["path"].removeprefix("file://")).stat().st_size == result["size"]
 
 
-def test_password_in_a_path_is_refused_and_not_quoted(generation_id: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "path",
+    ["s3://AKIAUSER:PASSWORD@bucket/a.mp4", "s3://AKIAUSER:PA/SSWORD@bucket/a", "s3://AKIAUSER%3APASSWORD@bucket/a"],
+)
+def test_password_in_a_path_is_refused_and_not_quoted(
+    generation_id: str, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
     with caplog.at_level(logging.DEBUG), pytest.raises(SeedanceRequestError, match="Airflow connection") as caught:
-        save(generation_id, "s3://AKIAUSER:PASSWORD@bucket/a.mp4")
+        save(generation_id, path)
     assert caught.value.field == "path"
     assert "AKIAUSER" not in str(caught.value) + caplog.text
-    assert "PASSWORD" not in str(caught.value) + caplog.text
+    assert "SSWORD" not in str(caught.value) + caplog.text
 
 
 @pytest.mark.parametrize("in_folder", [False, True])

@@ -206,6 +206,7 @@ def test_the_policy_retries_what_a_retry_can_help(error: SeedanceError) -> None:
         (SeedanceRateLimitError("m"), 5.0, ("retry", timedelta(seconds=120))),
         (SeedanceServiceError("m"), 600.0, ("retry", timedelta(seconds=600))),
         (SeedanceServiceError("m"), 5.0, ("default", None)),
+        (SeedanceServiceError("m"), 90.0, ("retry", timedelta(seconds=90))),
         (SeedanceServiceError("m"), 1e300, ("retry", timedelta(days=1))),
         (SeedanceAuthError("m"), 600.0, ("fail", None)),
     ],
@@ -215,6 +216,15 @@ def test_a_long_wait_that_the_service_asks_for_delays_the_retry(
 ) -> None:
     error.retry_after = asked
     assert decide(SEEDANCE_RETRY_POLICY, error) == decision
+
+
+@on_airflow_with_policies
+def test_wait_that_the_service_asks_for_does_not_shorten_the_tasks_own() -> None:
+    error = SeedanceServiceError("m")
+    error.retry_after = 130.0
+    task = SimpleNamespace(retry_delay=timedelta(seconds=300))
+    decision = SEEDANCE_RETRY_POLICY.evaluate(error, 1, 3, {"task": task})
+    assert (decision.action.value, decision.retry_delay) == ("default", None)
 
 
 @on_airflow_with_policies

@@ -158,12 +158,31 @@ def test_message_holds_no_secret() -> None:
         ("[NotFound.group_id] The specified asset group group-1 is not found.", True),
         ("The asset is not found. Ask your user group.", False),
         ("user groups: page not found", False),
+        ("backend server group not found", False),
+        ("Target group arn:x not found", False),
+        ("user group vip not found", False),
     ],
 )
 def test_missing_group_is_told_from_other_things_not_found(message: str, expected: bool) -> None:
     detail = read_error({"code": "fail_to_fetch_task", "message": message})
     assert detail is not None
     assert is_group_missing(detail) is expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"code": "task_not_exist", "message": "x"}, True),
+        ({"code": "x", "message": "task asyntask_1 not found"}, True),
+        ({"error": {"code": "404", "message": "The requested URL /v1/video/generations/x was not found"}}, False),
+        ({"code": "NOT_FOUND", "message": "Route /v1/video/generations/asyntask_1 not found"}, False),
+        ({"code": "NOT_FOUND", "message": "GET /v1/task/asyntask_1: not found"}, False),
+    ],
+)
+def test_not_found_of_a_page_is_not_the_services(body: dict[str, Any], expected: bool) -> None:
+    error = error_from(Response(404, body))
+    assert isinstance(error, SeedanceNotFoundError)
+    assert error.is_from_service is expected
 
 
 @pytest.mark.parametrize(

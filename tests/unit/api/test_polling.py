@@ -14,6 +14,7 @@ from airflow_provider_seedance.api.outcomes import Finished, asset_error, from_e
 from airflow_provider_seedance.api.polling import (
     FIRST_POLL_DELAY,
     MAX_BACKOFF,
+    REREAD_INTERVAL,
     AssetPoller,
     GenerationPoller,
     PollAgain,
@@ -307,3 +308,9 @@ def test_timeout_of_an_asset_names_it_and_promises_no_bill() -> None:
     assert isinstance(decision, Finished)
     assert "asset asset-1" in decision.message
     assert "billed" not in decision.message
+
+
+@pytest.mark.parametrize("error", [SeedanceAuthError(status=401), SeedanceNotFoundError(status=404)])
+def test_short_interval_leaves_time_to_read_the_connection_again(error: SeedanceError) -> None:
+    waiting = AssetPoller("a", deadline=START + 300, submitted_at=START - 100, poll_interval=5, rng=Fixed(0.0))
+    assert next_poll(waiting.on_error(error, now=START)) > START + REREAD_INTERVAL

@@ -61,6 +61,9 @@ def test_long_text_is_cut() -> None:
         "/data/a#1.mp4",
         "s3://bucket/what?/a.mp4",
         "s3://conn@bucket/a:b@c.mp4",
+        "/out/token=7/a.mp4",
+        "s3://bucket/style_sig=a/b/c.mp4",
+        "webhdfs://host:9870/a@b.mp4",
         "abfs://container@account.dfs.core.windows.net/a.mp4",
     ],
 )
@@ -72,9 +75,15 @@ def test_path_without_credentials_stays_as_it_is(path: str) -> None:
     ("path", "shown"),
     [
         ("s3://AKIA:wJal@r@bucket/a.mp4", "s3://[redacted]@bucket/a.mp4"),
+        ("s3://AKIA:wJ/al@bucket/a.mp4", "s3://[redacted]@bucket/a.mp4"),
         ("https://b.example/a.mp4?X-Amz-Signature=0123&x=1", "https://b.example/a.mp4?X-Amz-Signature=[redacted]&x=1"),
         ("abfs://c@a.example/a.mp4?sig=0123", "abfs://c@a.example/a.mp4?sig=[redacted]"),
     ],
 )
 def test_credentials_in_a_path_are_redacted(path: str, shown: str) -> None:
     assert without_credentials(path) == shown
+
+
+@pytest.mark.parametrize("address", ["s3://AKIA:se/cret@bucket/x", "ftp://user:se/cret@host/x", "s3://a%3Ase-cret@b/x"])
+def test_password_in_an_address_is_not_shown_however_it_is_written(address: str) -> None:
+    assert "cret" not in without_secrets(f"cannot read {address} now")
